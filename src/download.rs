@@ -21,6 +21,7 @@ use crate::limits::{Client, StreamPermit};
 use crate::media::Media;
 use crate::media::page_media::PageMedia;
 use crate::media::selection::{CoverRequest, FormatRequest};
+use crate::media::sponsorblock::{self, SponsorBlockUse};
 use crate::memory_budget::Reservation;
 use crate::options::{Engine, OutputOptions};
 use crate::plan_cache::PlanKey;
@@ -232,6 +233,9 @@ fn media_of(
     };
     if choice.sponsorblock.is_some() {
         media.metadata.chapters = page.marked_chapters();
+    }
+    if choice.sponsorblock == Some(SponsorBlockUse::Remove) {
+        media.metadata.removal = sponsorblock::removed(page.segments());
     }
     if let Some(request) = &choice.subtitles {
         (media.metadata.subtitles, memory) = subtitles::fetch_all(app, page, request, cancel)?;

@@ -67,6 +67,8 @@ pub enum Error {
     StartBeyondEnd,
     /// `engine=splice` was requested, and splice cannot join these tracks.
     NotSpliced(SpliceRefusal),
+    /// Segments were to be removed, and only splice can do that, which cannot join these tracks, or was not tried.
+    NotRemoved(Option<SpliceRefusal>),
     /// ffmpeg failed.
     Ffmpeg(FfmpegError),
     /// The client closed the connection.
@@ -306,6 +308,11 @@ impl fmt::Display for Error {
                     f,
                     "splice cannot join these tracks ({refusal}); engine=ffmpeg lets ffmpeg join them"
                 )
+            }
+            Error::NotRemoved(refusal) => {
+                f.write_str("segments cannot be removed from this file")?;
+                refusal.map_or(Ok(()), |refusal| write!(f, " ({refusal})"))?;
+                f.write_str("; another container may do, such as mp4, and sponsorblock=mark marks them")
             }
             Error::Ffmpeg(fault) => fault.fmt(f),
             Error::ClientLeft => write!(f, "the client closed the connection"),

@@ -22,6 +22,7 @@ pub mod packed_segments;
 pub mod page_list;
 pub mod page_media;
 pub mod remote_file;
+pub mod removal;
 pub mod segments;
 pub mod selection;
 pub mod sponsorblock;
@@ -30,6 +31,7 @@ pub mod track_label;
 pub mod variant;
 use chapters::Chapter;
 pub use cookie::{Cookie, add_cookies, cookie_field};
+use removal::Removal;
 use segments::{SegmentKey, SegmentList};
 use subtitles::Subtitles;
 use track_label::TrackLabel;
@@ -318,6 +320,8 @@ pub struct Metadata {
     pub chapters: Vec<Chapter>,
     /// Subtitles, which become tracks.
     pub subtitles: Vec<Subtitles>,
+    /// What is to be left out of the media, in nanoseconds from its beginning.
+    pub removal: Removal,
 }
 
 impl Metadata {
@@ -330,11 +334,19 @@ impl Metadata {
         labels: Vec::new(),
         chapters: Vec::new(),
         subtitles: Vec::new(),
+        removal: Removal::NONE,
     };
 
     /// Returns whether a file must be written anew to have it.
     pub fn needs_new_file(&self) -> bool {
-        self.cover.is_some() || !self.subtitles.is_empty()
+        self.cover.is_some() || !self.subtitles.is_empty() || !self.removal.is_empty()
+    }
+
+    /// Returns the metadata of media of which these intervals are left out, in nanoseconds from its beginning.
+    pub fn without(&self, gone: &Removal) -> Metadata {
+        let chapters = chapters::without(&self.chapters, gone);
+        let subtitles = self.subtitles.iter().map(|one| one.without(gone));
+        Metadata { chapters, subtitles: subtitles.collect(), ..self.clone() }
     }
 
     /// Returns the metadata of a file that begins at `origin` of the media, in nanoseconds, and lasts for `duration`; 0

@@ -69,6 +69,10 @@ impl PlanKey {
         for subtitles in &metadata.subtitles {
             subtitles.identify(&mut add);
         }
+        for removed in metadata.removal.intervals() {
+            add(&removed.start.to_be_bytes());
+            add(&removed.end.to_be_bytes());
+        }
         for track in &media.tracks {
             add(track.kind.as_str().as_bytes());
             track.location.identify(&mut add);
@@ -121,6 +125,7 @@ impl PlanCache {
 mod tests {
     use super::*;
     use crate::container::Container;
+    use crate::media::removal::Removal;
     use crate::media::track_label::TrackLabel;
     use crate::media::{Cookie, CoverArt, Metadata, RemoteLocation, Track, TrackKind};
     use crate::memory_budget::MemoryBudget;
@@ -150,7 +155,7 @@ mod tests {
     #[test]
     fn every_input_of_a_plan_changes_its_key() {
         type Change = fn(&mut Media, &mut OutputOptions);
-        let changes: [Change; 21] = [
+        let changes: [Change; 22] = [
             |_, _| {},
             |media, _| media.tracks[1].location.url = "http://films.example/a".parse().unwrap(),
             |media, _| media.tracks[0].location.url = "http://films.example/a".parse().unwrap(),
@@ -182,6 +187,7 @@ mod tests {
             |media, _| media.tracks.push(media.tracks[1].clone()),
             |media, _| media.metadata.labels = vec![TrackLabel::new(Some("de"), None)],
             |media, _| media.metadata.labels = vec![TrackLabel::new(Some("de"), Some("Deutsch"))],
+            |media, _| media.metadata.removal = Removal::new([1..2]),
             |_, options| options.engine = Engine::Splice,
             |_, options| options.container = ContainerChoice::Mp4,
             |_, options| {

@@ -122,7 +122,7 @@ impl From<&Error> for Problem {
                 (ProblemCode::MuxRefused, None)
             }
             Error::StartBeyondEnd => (ProblemCode::StartBeyondEnd, None),
-            Error::NotSpliced(_) => (ProblemCode::SpliceRefused, None),
+            Error::NotSpliced(_) | Error::NotRemoved(_) => (ProblemCode::SpliceRefused, None),
             Error::Ffmpeg(FfmpegError::Missing(_)) => (ProblemCode::MuxerMissing, None),
             Error::Ffmpeg(
                 FfmpegError::Refused(_) | FfmpegError::Misread { .. } | FfmpegError::Without { .. },
@@ -144,7 +144,7 @@ impl From<&Error> for Problem {
             | Error::Playlist { track, .. }
             | Error::InitChanges { track, .. } => Some(*track),
             Error::Ffmpeg(FfmpegError::Misread { track, .. }) => Some(*track),
-            Error::NotSpliced(refusal) => refusal.track,
+            Error::NotSpliced(refusal) | Error::NotRemoved(Some(refusal)) => refusal.track,
             _ => None,
         };
         Problem { status: code.status(), code, detail: error.to_string(), track, retry_after }

@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::archive::ArchiveFormat;
 use crate::media::page_list::Items;
+use crate::media::removal::Removal;
 use crate::media::selection::FormatRequest;
 use crate::media::{Media, Metadata, TrackKind};
 use crate::options::{ContainerChoice, Engine, LengthPolicy, OutputOptions, TimeRange};
@@ -248,6 +249,7 @@ fn mux(mut query: Query) -> Result<Route, Problem> {
         labels,
         chapters: Vec::new(),
         subtitles: Vec::new(),
+        removal: Removal::NONE,
     };
     let container = container(&mut query)?;
     if container.is_audio() {

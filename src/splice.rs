@@ -18,6 +18,7 @@ use std::borrow::Borrow;
 use std::time::Duration;
 
 use crate::container::probe::Format;
+use crate::media::removal::Removal;
 use crate::media::{Metadata, TrackKind};
 use crate::options::{ContainerChoice, TimeRange};
 
@@ -88,11 +89,13 @@ pub struct Options<'a> {
     pub metadata: &'a Metadata,
 }
 
-/// Reads the index of a file of `format`, as far as the time range `trim` needs it.
+/// Reads the index of a file of `format`, as far as the time range `trim` and the intervals that are left out need it, in
+/// nanoseconds from the beginning of the media.
 pub fn read_index(
     format: Format,
     reader: &mut dyn ReadAt,
     trim: TimeRange,
+    removal: &Removal,
 ) -> Result<TrackIndex, SurveyError> {
     if reader.len() > Layout::MAX_FILE_LEN {
         return Err(Unsupported("the file is too long").into());
@@ -107,11 +110,11 @@ pub fn read_index(
             }
             top.refuse_quicktime()?;
             let behind = top.at();
-            if trim.is_full() && fragmented::is_muxed(reader, &moov) {
+            if trim.is_full() && removal.is_empty() && fragmented::is_muxed(reader, &moov) {
                 let muxed = fragmented::read_muxed_index(reader, &moov, behind)?;
                 return Ok(TrackIndex::Muxed(Box::new(muxed)));
             }
-            let track = fragmented::read_index(reader, &moov, behind, trim)?;
+            let track = fragmented::read_index(reader, &moov, behind, trim, removal)?;
             Ok(TrackIndex::Fragmented(Box::new(track)))
         }
         Format::Webm => webm::read_index(reader).map(TrackIndex::Webm),
@@ -226,16 +229,19 @@ pub fn plan<S: Borrow<TrackIndex>>(
         return if mp4 { fragmented::plan(&tracks, options) } else { Err(OTHER_CONTAINER) };
     }
     if let Some(tracks) = all_of_kind(tracks, |index| match index {
-        TrackIndex::Progressive(track) => Some(track),
-        _ => None,
-    }) {
-        return if mp4 { progressive::plan(&tracks, options) } else { Err(OTHER_CONTAINER) };
-    }
-    if let Some(tracks) = all_of_kind(tracks, |index| match index {
         TrackIndex::Webm(track) => Some(track),
         _ => None,
     }) {
         return if webm { webm::plan(&tracks, options) } else { Err(OTHER_CONTAINER) };
+    }
+    if !options.metadata.removal.is_empty() {
+        return Err(Unsupported("nothing can be left out but of fragmented MP4 and of WebM"));
+    }
+    if let Some(tracks) = all_of_kind(tracks, |index| match index {
+        TrackIndex::Progressive(track) => Some(track),
+        _ => None,
+    }) {
+        return if mp4 { progressive::plan(&tracks, options) } else { Err(OTHER_CONTAINER) };
     }
     if let Some(tracks) = all_of_kind(tracks, |index| match index {
         TrackIndex::MpegTs(track) => Some(&**track),
@@ -262,6 +268,9 @@ pub fn plan_streaming<S: Borrow<TrackIndex>>(
 ) -> Result<StreamingPlan, Unsupported> {
     if !is_mp4(options) {
         return Err(OTHER_CONTAINER);
+    }
+    if !options.metadata.removal.is_empty() {
+        return Err(UNKNOWN_LENGTHS);
     }
     if !options.metadata.subtitles.is_empty() {
         return Err(Unsupported("subtitles need known lengths of the segments"));

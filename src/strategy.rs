@@ -81,6 +81,9 @@ pub fn plan(
         Some(Err(refusal)) => Some(refusal),
         None => None,
     };
+    if !metadata.removal.is_empty() {
+        return Err(Error::NotRemoved(refusal));
+    }
     let requested = options;
     let options = &OutputOptions {
         time_range: from_key_frame(&inputs, indexes, key_frame, options.time_range),
@@ -149,8 +152,8 @@ fn is_passed_through(
     metadata: &Metadata,
 ) -> bool {
     let is_tagged = metadata.cover.is_some() && !audio_only::keeps_tags(options.container);
-    let has_subtitles = !metadata.subtitles.is_empty();
-    tracks == 1 && is_passable(input, options) && !is_tagged && !has_subtitles
+    let is_changed = !metadata.subtitles.is_empty() || !metadata.removal.is_empty();
+    tracks == 1 && is_passable(input, options) && !is_tagged && !is_changed
 }
 
 /// Whether a thorough probe of a track is worth another request: for its duration, if only its end has

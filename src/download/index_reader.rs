@@ -99,7 +99,8 @@ pub(super) fn read_index(
     input: ProbedInput,
 ) -> Result<Result<TrackIndex, Unsupported>, Error> {
     let DownloadContext { media, options, .. } = file.context;
-    if file.source.is_in_unknown_segments() && options.time_range.is_full() {
+    let is_whole = options.time_range.is_full() && media.metadata.removal.is_empty();
+    if file.source.is_in_unknown_segments() && is_whole {
         return read_front(file, input);
     }
     let Some(reader) = file.search() else {
@@ -108,7 +109,10 @@ pub(super) fn read_index(
     if strategy::wants_tag(input, media.tracks.len(), &options) {
         return supported(splice::read_frames(reader).map(TrackIndex::Mp3), input.kind);
     }
-    let gathered = if strategy::wants_single_index(input, media.tracks.len(), &options) {
+    let removal = &media.metadata.removal;
+    let gathered = if strategy::wants_single_index(input, media.tracks.len(), &options)
+        && removal.is_empty()
+    {
         Some(splice::read_gathered_index(reader))
     } else {
         None
@@ -118,8 +122,9 @@ pub(super) fn read_index(
         Some(Err(SurveyError::Refused(_))) if !options.time_range.is_full() => None,
         other => other,
     };
-    let index = gathered
-        .unwrap_or_else(|| splice::read_index(input.probe.format, reader, options.time_range));
+    let index = gathered.unwrap_or_else(|| {
+        splice::read_index(input.probe.format, reader, options.time_range, removal)
+    });
     supported(index, input.kind)
 }
 

@@ -6,6 +6,7 @@
 use std::cmp::Ordering;
 use std::time::Duration;
 
+use super::removal::Removal;
 use crate::text::one_line;
 
 /// Maximum number of chapters: what an MP4 file can list (`chpl` counts them in a byte).
@@ -98,6 +99,21 @@ pub fn within(chapters: &[Chapter], origin: i128, duration: Duration) -> Vec<Cha
     within
 }
 
+/// Returns the chapters of media of which these intervals are left out, in nanoseconds. A chapter that went on behind one
+/// is a single one again.
+pub fn without(chapters: &[Chapter], gone: &Removal) -> Vec<Chapter> {
+    let mut left: Vec<Chapter> = Vec::new();
+    for Chapter { start, title } in chapters {
+        let millis = gone.moved_time(*start).as_millis();
+        let start = Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX));
+        left.retain(|before| before.start < start);
+        if left.last().is_none_or(|before| before.title != *title) {
+            left.push(Chapter { start, title: title.clone() });
+        }
+    }
+    left
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +161,30 @@ mod tests {
         assert!(many.iter().all(|chapter| (1..=MAX_TITLE).contains(&chapter.title.len())));
         let same = [listed(1.0, 9.0, "a"), listed(1.0, 3.0, "b")];
         assert_eq!(brief(&chapters(same, None)), [(1000, "b")]);
+    }
+
+    #[test]
+    fn what_is_left_out_moves_them() {
+        let page = [
+            listed(0.0, 10.0, "A"),
+            listed(10.0, 20.0, "sponsor"),
+            listed(20.0, 30.0, "A"),
+            listed(30.0, 40.0, "B"),
+            listed(40.0, 50.0, "sponsor"),
+        ];
+        let page = chapters(page, None);
+        let of = |gone: &[std::ops::Range<u64>]| {
+            let nanos = gone.iter().map(|gone| gone.start * 1_000_000..gone.end * 1_000_000);
+            let left = without(&page, &Removal::new(nanos));
+            left.iter().map(|c| (c.start.as_millis() as u64, c.title.clone())).collect::<Vec<_>>()
+        };
+        let titled = |list: &[(u64, &str)]| {
+            list.iter().map(|(at, title)| (*at, (*title).to_owned())).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&[10_000..20_000]), titled(&[(0, "A"), (20_000, "B"), (30_000, "sponsor")]));
+        let remains = titled(&[(0, "A"), (10_000, "sponsor"), (14_000, "A"), (24_000, "B")]);
+        assert_eq!(of(&[12_000..18_000, 40_000..50_000])[..4], remains);
+        assert_eq!(of(&[0..30_000]), titled(&[(0, "B"), (10_000, "sponsor")]));
     }
 
     #[test]

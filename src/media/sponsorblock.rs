@@ -1,10 +1,10 @@
 //! The segments of media that SponsorBlock lists, as yt-dlp asks for them: chapters of their own, or intervals to leave
 //! out. Pure.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use super::chapters::{Chapter, MAX_CHAPTERS, MAX_START, chapter_title};
+use super::removal::Removal;
 
 /// The categories that yt-dlp knows. Those at the end mark what is worth seeing, and are never removed.
 pub const CATEGORIES: [&str; 11] = [
@@ -93,19 +93,11 @@ impl Segment {
     }
 }
 
-/// Returns the intervals that are to be removed: apart, in ascending order, in full milliseconds.
-pub fn removed(segments: &[Segment]) -> Vec<Range<Duration>> {
+/// Returns the intervals that are to be removed, in nanoseconds.
+pub fn removed(segments: &[Segment]) -> Removal {
     let removed = segments.iter().filter(|segment| !KEPT.contains(&segment.category));
-    let mut removed: Vec<_> = removed.map(|segment| segment.start..segment.end).collect();
-    removed.sort_by_key(|interval| interval.start);
-    let mut apart: Vec<Range<Duration>> = Vec::new();
-    for interval in removed {
-        match apart.last_mut() {
-            Some(last) if last.end >= interval.start => last.end = last.end.max(interval.end),
-            _ => apart.push(interval),
-        }
-    }
-    apart
+    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    Removal::new(removed.map(|segment| nanos(segment.start)..nanos(segment.end)))
 }
 
 /// A part of the media in which one chapter goes on, or the same segments do.
@@ -313,6 +305,8 @@ mod tests {
             segment(60.0, 61.0, "poi_highlight"),
             segment(70.0, 90.0, "chapter"),
         ];
-        assert_eq!(removed(&segments), [seconds(10)..seconds(35), seconds(40)..seconds(50)]);
+        let second = 1_000_000_000;
+        let apart = [10 * second..35 * second, 40 * second..50 * second];
+        assert_eq!(removed(&segments).intervals(), apart);
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::RemoteLocation;
+use super::removal::Removal;
 
 /// Maximum number of subtitles in a file.
 pub const MAX_SUBTITLES: usize = 32;
@@ -214,6 +215,19 @@ impl Subtitles {
             let (start, end) = (shifted(cue.start), shifted(cue.end));
             let [from, to] = [start, end].map(Duration::from_millis);
             (start < end).then(|| Cue { start: from, end: to, text: cue.text.clone() })
+        });
+        Subtitles { cues: cues.collect(), ..self.clone() }
+    }
+
+    /// Returns the subtitles of media of which these intervals are left out, in nanoseconds.
+    pub fn without(&self, gone: &Removal) -> Subtitles {
+        let moved = |time| {
+            let millis = gone.moved_time(time).as_millis();
+            Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+        };
+        let cues = self.cues.iter().filter_map(|cue| {
+            let (start, end) = (moved(cue.start), moved(cue.end));
+            (start < end).then(|| Cue { start, end, text: cue.text.clone() })
         });
         Subtitles { cues: cues.collect(), ..self.clone() }
     }

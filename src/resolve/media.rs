@@ -11,6 +11,7 @@ use crate::cancel::CancelToken;
 use crate::error::Error;
 use crate::limits::Client;
 use crate::media::page_media::{PageMedia, Rendition};
+use crate::media::removal::Removal;
 use crate::media::selection::{FormatRequest, SelectedTracks, select_tracks};
 use crate::media::{
     FreshLocation, LocationRefresher, Media, Metadata, RefreshHandle, RemoteLocation, Track,
@@ -58,6 +59,7 @@ pub fn without_tracks(page: &PageMedia) -> Media {
         labels: Vec::new(),
         chapters: page.chapters.clone(),
         subtitles: Vec::new(),
+        removal: Removal::NONE,
     };
     // Falls back to the id, so that two videos without a title have different names.
     let name = page.title.clone().or_else(|| Some(page.id.clone()));

@@ -12,8 +12,11 @@ use super::text_track::TextTracks;
 use super::{Options, Plan, ReadAt, SurveyError, UNKNOWN_LENGTHS, Unsupported};
 use crate::container::Container;
 use crate::media::TrackKind;
+use crate::media::removal::Removal;
 use crate::options::TimeRange;
 
+mod box_header;
+mod cuts;
 mod fragment;
 mod gather;
 mod index;
@@ -32,8 +35,10 @@ mod streaming;
 mod table;
 #[cfg(test)]
 mod tests;
+mod thin;
 mod walk;
 
+use cuts::{Changes, Cut};
 use fragment::{FragmentInfo, info_at};
 pub(super) use gather::{Gathered, gather};
 use index::Index;
@@ -73,6 +78,8 @@ pub struct Track {
     late_seconds: u64,
     /// Where they begin again.
     parts: Parts,
+    /// Those of a video that can be left out.
+    cuts: Vec<Cut>,
 }
 
 /// A byte range that begins with a fragment, and mostly is one. It lasts until the next one begins.
@@ -99,6 +106,7 @@ pub(super) fn read_index(
     moov: &[u8],
     moov_end: u64,
     trim: TimeRange,
+    removal: &Removal,
 ) -> Result<Track, SurveyError> {
     let init = with_lead(reader, InitSegment::read(moov)?, moov_end)?;
     let (mut index, parts) = index::read(reader, &init, moov_end)?;
@@ -120,6 +128,11 @@ pub(super) fn read_index(
         selected = index.selected(reader, &init, &first, start)?;
     }
     let selected = selected.ok_or(Unsupported("the fragments changed while they were read"))?;
+    let late = Duration::from_secs(late_seconds);
+    let cuts = match init.kind {
+        TrackKind::Video => cuts::find(reader, (&init, &first), &index, late, removal)?,
+        TrackKind::Audio => Vec::new(),
+    };
     let Index { fragments, end, unverified, is_verified, .. } = index;
     Ok(Track {
         init,
@@ -131,6 +144,7 @@ pub(super) fn read_index(
         selected,
         late_seconds,
         parts,
+        cuts,
     })
 }
 
@@ -169,6 +183,17 @@ pub(super) fn plan(
         return Err(UNKNOWN_LENGTHS);
     }
     let is_full = options.time_range.is_full();
+    let removal = &options.metadata.removal;
+    if !removal.is_empty()
+        && let Some(shortened) = cuts::shorten(tracks, removal)?
+    {
+        let time_range = shortened.time_range(options.time_range)?;
+        let tracks = shortened.tracks();
+        let mut chosen = if is_full { untrimmed(&tracks) } else { trimmed(&tracks, time_range)? };
+        chosen.iter_mut().for_each(|chosen| chosen.is_cut = true);
+        let metadata = &options.metadata.without(&shortened.gone);
+        return plan_selected(&chosen, &shortened.changes, &Options { metadata, ..*options });
+    }
     if tracks.iter().any(|(_, track)| !track.parts.later.is_empty()) {
         if !is_full {
             return Err(Unsupported("the timestamps begin again and cannot be trimmed"));
@@ -176,18 +201,20 @@ pub(super) fn plan(
         let carried_on =
             parts::carried_on(&tracks.iter().map(|(_, track)| *track).collect::<Vec<_>>())?;
         let (moved, later): (Vec<_>, Vec<_>) = carried_on.into_iter().unzip();
+        let changes = later.into_iter().map(|later| Changes { later, thinner: None });
+        let changes: Vec<_> = changes.collect();
         let kinds = tracks.iter().map(|(kind, _)| *kind);
         let moved: Vec<_> = kinds.zip(&moved).collect();
-        return plan_selected(&untrimmed(&moved), &later, options);
+        return plan_selected(&untrimmed(&moved), &changes, options);
     }
     let chosen = if is_full { untrimmed(tracks) } else { trimmed(tracks, options.time_range)? };
-    plan_selected(&chosen, &vec![Vec::new(); tracks.len()], options)
+    plan_selected(&chosen, &vec![Changes::default(); tracks.len()], options)
 }
 
-/// Plans to join what was selected of the tracks, the parts of which are `later`.
+/// Plans to join what was selected of the tracks, with these changes of each.
 fn plan_selected(
     chosen: &[SelectedTrack<'_>],
-    later: &[Vec<parts::Later>],
+    changes: &[Changes],
     options: &Options<'_>,
 ) -> Result<Plan, Unsupported> {
     let layout = interleave(chosen);
@@ -202,13 +229,14 @@ fn plan_selected(
     sidx::add_indexes(&mut head, chosen, &layout);
     offsets.write(&mut head);
     let rules =
-        chosen.iter().zip(later).enumerate().map(|(index, (chosen, later))| moof::TrackPatch {
+        chosen.iter().zip(changes).enumerate().map(|(index, (chosen, changes))| moof::TrackPatch {
             old_id: chosen.track.init.id,
             lead: chosen.track.init.lead,
             new_id: index as u32 + 1,
             shift: chosen.shift,
             unverified: chosen.unverified(),
-            later: later.clone(),
+            later: changes.later.clone(),
+            thinner: changes.thinner.clone(),
         });
     let rules = PlanRules::Fragments(FragmentRewriter { tracks: rules.collect() });
     Ok(layout.plan(head, Container::Mp4, duration, rules))

@@ -12,6 +12,7 @@ use ring::digest::{SHA256, digest};
 use super::{Options, ReadAt, SurveyError, TrackInput, plan, read_gathered_index, read_index};
 use crate::container::probe::Format;
 use crate::error::Error;
+use crate::media::removal::Removal;
 use crate::media::{CoverArt, Metadata, TrackKind};
 use crate::options::{ContainerChoice, TimeRange};
 
@@ -54,7 +55,7 @@ pub(super) fn check(
         let index = if case.is_gathered {
             read_gathered_index(file)
         } else {
-            read_index(format, file, trim)
+            read_index(format, file, trim, &Removal::NONE)
         };
         (*kind, index.unwrap())
     });
@@ -92,6 +93,7 @@ fn tags() -> Metadata {
         labels: Vec::new(),
         chapters: Vec::new(),
         subtitles: Vec::new(),
+        removal: Removal::NONE,
     }
 }
 

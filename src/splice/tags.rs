@@ -90,6 +90,7 @@ mod tests {
 
     use super::*;
     use crate::container::isobmff::children;
+    use crate::media::removal::Removal;
 
     fn items(udta: &[u8]) -> Vec<([u8; 4], Vec<u8>)> {
         let inner = |bytes: &[u8]| children(bytes).unwrap()[0].payload().to_vec();
@@ -123,6 +124,7 @@ mod tests {
             labels: Vec::new(),
             chapters: Vec::new(),
             subtitles: Vec::new(),
+            removal: Removal::NONE,
         });
         let value =
             |value_type: u8, value: &[u8]| [&[0, 0, 0, value_type, 0, 0, 0, 0], value].concat();

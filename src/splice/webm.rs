@@ -25,6 +25,7 @@ mod index;
 mod interleave;
 mod key_frame;
 mod reader;
+mod removal;
 mod segments;
 mod tags;
 #[cfg(test)]

@@ -6,8 +6,10 @@
 use std::ops::Range;
 use std::slice;
 
+use super::box_header::BoxHeader;
 use super::fragment::{flags, has_base};
 use super::parts::Later;
+use super::thin::Thinner;
 use crate::container::isobmff::{self, Header, children, u32_at, u64_at};
 use crate::error::Error;
 use crate::splice::{RangeWriter, TrackInput};
@@ -34,12 +36,14 @@ pub(super) struct TrackPatch {
     pub(super) unverified: Range<u64>,
     /// From where on the decode time is later than it tells, beside the lead.
     pub(super) later: Vec<Later>,
+    /// What is left out of its fragments.
+    pub(super) thinner: Option<Thinner>,
 }
 
 impl FragmentRewriter {
     /// Feeds `update` an unambiguous encoding, for a digest.
     pub(in crate::splice) fn encode(&self, update: &mut dyn FnMut(&[u8])) {
-        for TrackPatch { old_id, new_id, lead, shift, unverified, later } in &self.tracks {
+        for TrackPatch { old_id, new_id, lead, shift, unverified, later, thinner } in &self.tracks {
             update(&old_id.to_be_bytes());
             update(&new_id.to_be_bytes());
             for number in [*lead, *shift, unverified.start, unverified.end] {
@@ -48,6 +52,9 @@ impl FragmentRewriter {
             for Later { from, by } in later {
                 update(&from.to_be_bytes());
                 update(&by.to_be_bytes());
+            }
+            if let Some(thinner) = thinner {
+                thinner.encode(update);
             }
         }
     }
@@ -82,16 +89,18 @@ impl FragmentRewriter {
             if ends && writer.reaches(header.bytes().len() as u64) {
                 patch.check_rest(0, input)?;
             }
-            match BoxAction::of(&header.kind, patch.shift != patch.lead) {
+            match BoxAction::of(&header.kind, patch.moves()) {
                 BoxAction::RewriteMoof if !has_media => {
                     return Err(input.mismatch("a fragment has no media data (mdat)"));
                 }
                 BoxAction::RewriteMoof => {
                     let number = number.wrapping_add(fragments);
                     let moof = read_payload(input, payload)?;
-                    if let Err(why) =
+                    let thinned =
+                        patch.thinner.as_ref().map_or(Ok(()), |t| t.thin(moof, patch.old_id));
+                    if let Err(why) = thinned.and_then(|()| {
                         rewrite_moof(slice::from_ref(patch), moof, Some(number), displacement)
-                    {
+                    }) {
                         return Err(input.mismatch(why));
                     }
                     writer.write(header.bytes())?;
@@ -172,57 +181,6 @@ pub(in crate::splice) fn media_start(bytes: &[u8], target: u64) -> Option<usize>
     }
 }
 
-/// The header of a box that is being copied.
-struct BoxHeader {
-    kind: [u8; 4],
-    /// The length of the box, header included.
-    len: u64,
-    raw: [u8; 16],
-    is_wide: bool,
-}
-
-impl BoxHeader {
-    /// Reads the next header from an extent of which `left` bytes remain.
-    fn take(left: u64, input: &mut TrackInput<'_>) -> Result<BoxHeader, Error> {
-        const OUTSIDE: &str = "a box runs past the end of its fragment";
-        let mut raw = [0; 16];
-        if left < 8 {
-            return Err(input.mismatch(OUTSIDE));
-        }
-        raw[..8].copy_from_slice(input.read_exact(8)?);
-        let is_wide = raw[..4] == [0, 0, 0, 1];
-        if is_wide {
-            if left < 16 {
-                return Err(input.mismatch(OUTSIDE));
-            }
-            raw[8..].copy_from_slice(input.read_exact(8)?);
-        }
-        let Some(found) = isobmff::header(&raw) else {
-            return Err(input.mismatch("a box is shorter than its own header"));
-        };
-        // A box that extends to the end of its file extends to the end of the last extent.
-        let len = found.len.unwrap_or(left);
-        if len > left {
-            return Err(input.mismatch(OUTSIDE));
-        }
-        if found.len.is_none() {
-            let Ok(len) = u32::try_from(len) else { return Err(input.mismatch(OUTSIDE)) };
-            raw[..4].copy_from_slice(&len.to_be_bytes());
-        }
-        Ok(BoxHeader { kind: found.kind, len, raw, is_wide })
-    }
-
-    fn bytes(&self) -> &[u8] {
-        if self.is_wide { &self.raw } else { &self.raw[..8] }
-    }
-
-    fn renamed(&self, kind: [u8; 4]) -> Vec<u8> {
-        let mut bytes = self.bytes().to_vec();
-        bytes[4..8].copy_from_slice(&kind);
-        bytes
-    }
-}
-
 impl TrackPatch {
     /// Copies a prft (§8.16.5) with the new track_ID.
     fn rewrite_prft(
@@ -242,6 +200,11 @@ impl TrackPatch {
 
     /// The number of bytes to read after the last fragment: the header of a box.
     const PEEK: usize = 8;
+
+    /// Returns whether timestamps change.
+    fn moves(&self) -> bool {
+        self.shift != self.lead || self.thinner.is_some()
+    }
 
     /// Returns whether the media must end at `at`, and that was not checked yet.
     fn is_last(&self, at: u64) -> bool {

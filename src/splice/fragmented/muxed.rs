@@ -203,7 +203,8 @@ pub(in crate::splice) fn plan(muxed: &Muxed, options: &Options<'_>) -> Result<Pl
     let tracks = tracks.iter().map(|MuxedTrack { init, .. }| {
         let later = parts.by(&shifts, init.timescale)?;
         let (lead, shift, unverified) = (0, seconds * u64::from(init.timescale), 0..0);
-        Ok(TrackPatch { old_id: init.id, new_id: init.id, lead, shift, unverified, later })
+        let (old_id, new_id, thinner) = (init.id, init.id, None);
+        Ok(TrackPatch { old_id, new_id, lead, shift, unverified, later, thinner })
     });
     let tracks = tracks.collect::<Result<_, Unsupported>>()?;
     let segments = segments.iter().map(|segment| (segment.declared(), segment.is_discontinuous));

@@ -198,9 +198,8 @@ impl TrackPatch {
         match later_at(&self.later, offset) {
             0 => Cow::Borrowed(self),
             by => {
-                let (lead, unverified) =
-                    (self.lead.wrapping_add_signed(by), self.unverified.clone());
-                Cow::Owned(TrackPatch { lead, unverified, later: Vec::new(), ..*self })
+                let lead = self.lead.wrapping_add_signed(by);
+                Cow::Owned(TrackPatch { lead, later: Vec::new(), ..self.clone() })
             }
         }
     }

@@ -79,6 +79,7 @@ fn read_first(
         selected,
         late_seconds,
         parts: Parts::default(),
+        cuts: Vec::new(),
     })
 }
 
@@ -125,6 +126,7 @@ pub(in crate::splice) fn plan(
             shift: chosen.shift,
             unverified: 0..0,
             later: Vec::new(),
+            thinner: None,
         };
         let tracks = vec![TrackRules { init, offset: chosen.timeline.offset() }];
         FileRules::Fragments(StreamingRules { tracks, patches: vec![patch] })
@@ -146,6 +148,7 @@ pub(in crate::splice) fn plan_muxed(
         shift: seconds * u64::from(track.init.timescale),
         unverified: 0..0,
         later: Vec::new(),
+        thinner: None,
     });
     let tracks = muxed.tracks.iter().map(|track| TrackRules {
         init: track.init.clone(),

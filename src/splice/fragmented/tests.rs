@@ -17,6 +17,7 @@ use crate::splice::windowed_reader::{WindowPolicy, WindowedReader};
 use crate::splice::{MAX_READ, TrackInput};
 
 mod boxes;
+mod cuts;
 mod fixture;
 mod heads;
 mod huge;
@@ -32,6 +33,15 @@ use seen::{Seen, seen};
 
 /// The survey from the beginning of a file on; `None` if it has no fragments.
 fn read_index(reader: &mut dyn ReadAt, trim: TimeRange) -> Result<Option<Track>, SurveyError> {
+    read_index_without(reader, trim, &Removal::NONE)
+}
+
+/// The same of a file of which something is left out.
+fn read_index_without(
+    reader: &mut dyn ReadAt,
+    trim: TimeRange,
+    removal: &Removal,
+) -> Result<Option<Track>, SurveyError> {
     let reader = &mut WindowedReader::new(reader, WindowPolicy::FRAGMENTS);
     let mut top = TopLevelBoxes::new(reader);
     let moov = top.moov()?;
@@ -39,7 +49,7 @@ fn read_index(reader: &mut dyn ReadAt, trim: TimeRange) -> Result<Option<Track>,
         return Ok(None);
     }
     let behind = top.at();
-    super::read_index(reader, &moov, behind, trim).map(Some)
+    super::read_index(reader, &moov, behind, trim, removal).map(Some)
 }
 
 /// A file in memory that counts the looks at it, but for those at its front, which is here already.

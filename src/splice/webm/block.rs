@@ -4,22 +4,24 @@
 use super::cut::TimeWindow;
 use super::{MAX_TICKS, ids};
 use crate::container::ebml;
+use crate::media::removal::Removal;
 
 /// The decision about a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BlockAction {
     Keep,
-    /// The block is outside the requested time range.
+    /// The block is outside the requested time range, or left out.
     Drop,
 }
 
 /// The state for the blocks of one run, in their order.
-pub(super) struct Blocks {
+pub(super) struct Blocks<'r> {
     /// The track number in the input and in the joined file, encoded as in a block: one byte, with
     /// the length marker.
     from: u8,
     to: u8,
     cut: Option<TimeWindow>,
+    removal: &'r Removal,
     /// The time that a block of the first cluster must have; `None` once that block was seen.
     expected_time: Option<i64>,
     /// The timestamp of the current cluster.
@@ -31,18 +33,19 @@ pub(super) struct Blocks {
 const WRONG_TIME: &str = "a cluster does not begin at the time of its cue";
 const NOT_ONE_BLOCK: &str = "a BlockGroup does not have exactly one Block";
 
-impl Blocks {
+impl<'r> Blocks<'r> {
     /// The length of a block header: track, time, flags.
     pub(super) const HEAD: usize = 4;
 
     pub(super) fn new(
-        from: u8,
-        to: u8,
+        (from, to): (u8, u8),
         expected_time: Option<u64>,
         cut: Option<TimeWindow>,
-    ) -> Blocks {
+        removal: &'r Removal,
+    ) -> Blocks<'r> {
         let expected_time = expected_time.and_then(|time| i64::try_from(time).ok());
-        Blocks { from: from | 0x80, to: to | 0x80, cut, expected_time, time: None, last_time: 0 }
+        let (from, to) = (from | 0x80, to | 0x80);
+        Blocks { from, to, cut, removal, expected_time, time: None, last_time: 0 }
     }
 
     /// Returns the time of the last block, in ticks of the input.
@@ -72,7 +75,7 @@ impl Blocks {
             Some(expected_time) if i16::try_from(expected_time - signed).is_err() => {
                 Err(WRONG_TIME)
             }
-            _ => Ok(self.cut.map_or(time, |cut| time.saturating_sub(cut.zero))),
+            _ => Ok(self.moved(time)),
         }
     }
 
@@ -91,21 +94,28 @@ impl Blocks {
             Some(expected_time) if time == expected_time => self.expected_time = None,
             _ => {}
         }
-        let Some(TimeWindow { zero, until }) = self.cut else { return Ok(BlockAction::Keep) };
-        let (Ok(zero), Ok(time)) = (i64::try_from(zero), u64::try_from(time)) else {
-            return Ok(BlockAction::Drop);
-        };
-        if time >= until || time < zero as u64 {
+        if self.cut.is_none() && self.removal.is_empty() {
+            return Ok(BlockAction::Keep);
+        }
+        let TimeWindow { zero, until } =
+            self.cut.unwrap_or(TimeWindow { zero: 0, until: u64::MAX });
+        let Ok(time) = u64::try_from(time) else { return Ok(BlockAction::Drop) };
+        if time >= until || time < zero || self.removal.contains(time) {
             return Ok(BlockAction::Drop);
         }
-        // A cluster that began before 0 begins at 0 now, and its blocks are closer to it by as
-        // much: their relative time cannot overflow.
-        let overlap = (zero - cluster).max(0);
-        let relative = i64::from(i16::from_be_bytes([*high, *low])) - overlap;
-        let relative =
-            i16::try_from(relative).map_err(|_| "a block is too far from its cluster timestamp")?;
+        // Between a cluster and its blocks there is at most as much time as before: their relative time cannot overflow.
+        let cluster = self.moved(u64::try_from(cluster).unwrap_or(0));
+        let relative = self.moved(time).checked_signed_diff(cluster);
+        let relative = relative.and_then(|relative| i16::try_from(relative).ok());
+        let relative = relative.ok_or("a block is too far from its cluster timestamp")?;
         [*high, *low] = relative.to_be_bytes();
         Ok(BlockAction::Keep)
+    }
+
+    /// Returns the time in the joined file; the beginning of that if it is before it.
+    fn moved(&self, time: u64) -> u64 {
+        let zero = self.cut.map_or(0, |cut| self.removal.moved(cut.zero));
+        self.removal.moved(time).saturating_sub(zero)
     }
 
     /// Checks the payload of a BlockGroup and rewrites the header of its block.

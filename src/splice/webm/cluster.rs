@@ -10,6 +10,7 @@ use super::entry::TrackEntry;
 use super::ids;
 use crate::container::ebml::{self, MAX_HEADER};
 use crate::error::Error;
+use crate::media::removal::Removal;
 use crate::media::segments::Declared;
 use crate::splice::place::Places;
 use crate::splice::{RangeWriter, TrackInput};
@@ -20,6 +21,8 @@ pub struct ClusterRewriteRules {
     /// The number of each track in its input file.
     numbers: Vec<u8>,
     cut: Option<TimeWindow>,
+    /// What is left out, in ticks of the input.
+    removal: Removal,
     /// The time of each extent, in ticks.
     times: Vec<u64>,
     /// Nanoseconds per tick.
@@ -33,7 +36,7 @@ impl ClusterRewriteRules {
     /// Feeds `update` an unambiguous encoding, for a digest.
     pub(in crate::splice) fn encode(&self, update: &mut dyn FnMut(&[u8])) {
         // What segments are compared with changes no byte.
-        let ClusterRewriteRules { numbers, cut, times, .. } = self;
+        let ClusterRewriteRules { numbers, cut, removal, times, .. } = self;
         update(&[numbers.len() as u8]);
         update(numbers);
         update(&[u8::from(cut.is_some())]);
@@ -43,6 +46,10 @@ impl ClusterRewriteRules {
         }
         for time in times {
             update(&time.to_be_bytes());
+        }
+        for interval in removal.intervals() {
+            update(&interval.start.to_be_bytes());
+            update(&interval.end.to_be_bytes());
         }
     }
 
@@ -54,11 +61,12 @@ impl ClusterRewriteRules {
 
     pub(super) fn new(
         entries: &[&TrackEntry],
-        cut: Option<TimeWindow>,
+        (cut, removal): (Option<TimeWindow>, Removal),
         scale: u64,
     ) -> ClusterRewriteRules {
         let numbers = entries.iter().map(|entry| entry.number).collect();
-        ClusterRewriteRules { numbers, cut, times: Vec::new(), scale, declared: Vec::new() }
+        let (times, declared) = (Vec::new(), Vec::new());
+        ClusterRewriteRules { numbers, cut, removal, times, scale, declared }
     }
 
     /// Records the time of the next extent, and what is declared of it if it is a segment.
@@ -83,7 +91,7 @@ impl ClusterRewriteRules {
     ) -> Result<(), Error> {
         let expected_time = self.times.get(index).copied();
         let from = self.numbers.get(usize::from(track)).copied().unwrap_or(0);
-        let blocks = Blocks::new(from, track + 1, expected_time, self.cut);
+        let blocks = Blocks::new((from, track + 1), expected_time, self.cut, &self.removal);
         let segment = match self.declared.get(index) {
             Some(Some((declared, is_last))) => {
                 places.begin(Some(*declared), false).map_err(|why| input.mismatch(why))?;
@@ -140,7 +148,7 @@ impl ElementHeader {
 struct ClusterRewriter<'p, 'i, 'w> {
     input: &'p mut TrackInput<'i>,
     writer: &'p mut RangeWriter<'w>,
-    blocks: Blocks,
+    blocks: Blocks<'p>,
     segment: Option<PlacedSegment<'p>>,
     /// Whether the extent ends with the current element.
     is_end: bool,
@@ -189,7 +197,7 @@ impl ClusterRewriter<'_, '_, '_> {
                 _ => return Err(self.mismatch("an unexpected element lies in a cluster")),
             }
         }
-        if self.writer.is_over() { Ok(()) } else { self.check(Blocks::end) }
+        if self.writer.is_over() { Ok(()) } else { self.check(|blocks| blocks.end()) }
     }
 
     fn timestamp(&mut self, header: &ElementHeader) -> Result<(), Error> {
@@ -321,7 +329,7 @@ impl ClusterRewriter<'_, '_, '_> {
 
     fn check<T>(
         &mut self,
-        by: impl FnOnce(&mut Blocks) -> Result<T, &'static str>,
+        by: impl FnOnce(&mut Blocks<'_>) -> Result<T, &'static str>,
     ) -> Result<T, Error> {
         by(&mut self.blocks).map_err(|why| self.input.mismatch(why))
     }

@@ -11,6 +11,7 @@ use super::*;
 use crate::container::ebml::{self, element, opening, uint};
 use crate::container::probe::Format;
 use crate::error::{Error, UpstreamError};
+use crate::media::removal::Removal;
 use crate::media::{CoverArt, Metadata};
 use crate::options::{ContainerChoice, TimeRange};
 use crate::splice::golden::{self, Case};
@@ -281,7 +282,11 @@ proptest! {
         cut in any::<Option<prop::sample::Index>>(),
         start in 0u64..6000,
         length in any::<Option<u16>>(),
+        gone in any::<Option<(u16, u16)>>(),
     ) {
+        let nanos = |millis: u16| u64::from(millis) % 6000 * 1_000_000;
+        let gone = gone.map(|(one, other)| nanos(one).min(nanos(other))..nanos(one).max(nanos(other)));
+        let metadata = Metadata { removal: Removal::new(gone), ..Metadata::default() };
         let mut bytes = fixture(TrackKind::Video).bytes();
         for (at, value) in &changes {
             // Most of what matters is in front.
@@ -291,11 +296,11 @@ proptest! {
         if let Some(cut) = cut {
             bytes.truncate(cut.index(bytes.len()));
         }
-        let Ok(video) = splice_survey(Format::Webm, &mut File(bytes.clone()), TimeRange::default()) else { return Ok(()) };
+        let Ok(video) = splice_survey(Format::Webm, &mut File(bytes.clone()), TimeRange::default(), &metadata.removal) else { return Ok(()) };
         let audio = fixture(TrackKind::Audio);
         let tracks = [(TrackKind::Video, video), (TrackKind::Audio, TrackIndex::Webm(audio.read_index().unwrap()))];
         let end = length.map(|length| start + u64::from(length));
-        let Ok(plan) = splice_plan(&tracks, &options(start, end)) else { return Ok(()) };
+        let Ok(plan) = splice_plan(&tracks, &Options { metadata: &metadata, ..options(start, end) }) else { return Ok(()) };
         for (at, value) in &later {
             let at = at.index(bytes.len());
             bytes[at] = *value;

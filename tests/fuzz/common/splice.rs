@@ -15,6 +15,7 @@ use std::time::Duration;
 use ytcanal::container::probe::{Format, PROBE_SIZE};
 use ytcanal::container::retime::Restart;
 use ytcanal::error::Error;
+use ytcanal::media::removal::Removal;
 use ytcanal::media::segments::Declared;
 use ytcanal::media::{Metadata, TrackKind};
 use ytcanal::options::{ContainerChoice, TimeRange};
@@ -127,7 +128,7 @@ pub fn joined(format: Format, input: &[u8]) {
     };
     let file = |bytes| File(bytes, 0, segmented(bytes));
     let format_of = |bytes: &[u8]| if is_stream { stream_format(bytes) } else { format };
-    let index = |bytes| read_index(format_of(bytes), &mut file(bytes), trim).ok();
+    let index = |bytes| read_index(format_of(bytes), &mut file(bytes), trim, &Removal::NONE).ok();
     let [video, audio] = files.map(|(_, bytes)| index(bytes));
     for (_, bytes) in files {
         splice::key_frame(format, &mut file(bytes), trim.start).ok();

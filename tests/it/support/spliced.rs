@@ -9,6 +9,7 @@ use std::process::Command;
 
 use ytcanal::container::probe::{PROBE_SIZE, Probe, View, probe};
 use ytcanal::error::{Error, Unsupported};
+use ytcanal::media::removal::Removal;
 use ytcanal::media::{Metadata, TrackKind};
 use ytcanal::options::{ContainerChoice, TimeRange};
 use ytcanal::splice::{
@@ -68,7 +69,7 @@ fn surveyed(
         return Err(Unsupported("the file's format is not known").into());
     };
     let mut looked = Looked { bytes: bytes.clone(), requests: 0, segments: segments.cloned() };
-    let survey = read_index(head.format, &mut looked, trim)?;
+    let survey = read_index(head.format, &mut looked, trim, &Removal::NONE)?;
     Ok((survey, looked.requests))
 }
 

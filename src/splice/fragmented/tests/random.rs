@@ -44,6 +44,15 @@ fn changed(bytes: &mut [u8], changes: &[(Place, u8)]) {
     }
 }
 
+/// Metadata of media of which the time between two of these milliseconds each is left out.
+fn without(millis: &[u64]) -> Metadata {
+    let intervals = millis.chunks_exact(2).map(|pair| {
+        let [from, to] = [pair[0].min(pair[1]), pair[0].max(pair[1])];
+        from * 1_000_000..to * 1_000_000
+    });
+    Metadata { removal: Removal::new(intervals), ..Metadata::default() }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
@@ -56,7 +65,9 @@ proptest! {
         start in 0u64..6000,
         length in any::<Option<u16>>(),
         begin: Place,
+        gone in prop::collection::vec(0u64..6000, 0..5),
     ) {
+        let metadata = without(&gone);
         let mut bytes = odd(shape).bytes();
         changed(&mut bytes, &changes);
         if let Some((cut, true)) = cut {
@@ -66,11 +77,11 @@ proptest! {
             if start % 2 == 0 { 0 } else { start },
             length.map(|length| start + 1 + u64::from(length)),
         );
-        let Ok(video) = splice_survey(Format::Mp4, &mut File::of(bytes.clone()), trim) else { return Ok(()) };
+        let Ok(video) = splice_survey(Format::Mp4, &mut File::of(bytes.clone()), trim, &metadata.removal) else { return Ok(()) };
         let audio = fixture(TrackKind::Audio);
         let Ok(index) = audio.read_index(trim) else { return Ok(()) };
         let tracks = [(TrackKind::Video, video), (TrackKind::Audio, TrackIndex::Fragmented(Box::new(index)))];
-        let Ok(plan) = crate::splice::plan(&tracks, &options(trim)) else { return Ok(()) };
+        let Ok(plan) = crate::splice::plan(&tracks, &Options { metadata: &metadata, ..options(trim) }) else { return Ok(()) };
         changed(&mut bytes, &later);
         let files = vec![(TrackKind::Video, bytes), (TrackKind::Audio, audio.bytes())];
         let whole = emit(&plan, 0..plan.len(), &files);
