@@ -128,6 +128,7 @@ units:
 
 # Manual pages and completions, from the descriptions of the command line and of the configuration.
 manual: tools-build
+	rm -rf $(TARGET)/manual
 	$(CARGO) run --quiet --release --locked --example manual -- $(TARGET)/manual
 
 # They must be ones that man, shellcheck and the shells take.
@@ -210,14 +211,14 @@ install: tools-demo build manual
 	@echo '  sudo systemctl start ytcanal-resolver-update'
 	@echo '  sudo systemctl enable --now ytcanal-resolver-update.timer'
 
+# Sockets and timers first, which would start what was stopped.
+UNITS := $(notdir $(wildcard systemd/*.socket systemd/*.timer systemd/*.service))
+
 # A server that runs would go on, and begin again with the machine.
 uninstall:
-	[ -n '$(DESTDIR)' ] || [ ! -d /run/systemd/system ] || [ ! -e /etc/systemd/system/ytcanal.service ] \
-	  || $(SUDO) systemctl disable --now ytcanal.socket ytcanal.service ytcanal-resolver-update.timer
-	$(AS_ROOT) rm -f $(DESTDIR)$(PREFIX)/bin/ytcanal $(DESTDIR)/etc/systemd/system/ytcanal.service \
-	  $(DESTDIR)/etc/systemd/system/ytcanal.socket \
-	  $(DESTDIR)/etc/systemd/system/ytcanal-resolver-update.service \
-	  $(DESTDIR)/etc/systemd/system/ytcanal-resolver-update.timer \
+	[ -n '$(DESTDIR)' ] || [ ! -d /run/systemd/system ] || for unit in $(UNITS); do \
+	  [ ! -e /etc/systemd/system/$$unit ] || $(SUDO) systemctl disable --now $$unit || exit; done
+	$(AS_ROOT) rm -f $(DESTDIR)$(PREFIX)/bin/ytcanal $(addprefix $(DESTDIR)/etc/systemd/system/,$(UNITS)) \
 	  $(DESTDIR)/etc/sysusers.d/ytcanal-resolver.conf $(DESTDIR)/etc/tmpfiles.d/ytcanal-resolver.conf
 	$(AS_ROOT) rm -f $(SHARE)/man/man1/ytcanal.1 $(SHARE)/man/man1/ytcanal-*.1 $(SHARE)/man/man5/ytcanal.toml.5 \
 	  $(SHARE)/bash-completion/completions/ytcanal $(SHARE)/zsh/site-functions/_ytcanal \

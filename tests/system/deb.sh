@@ -12,8 +12,8 @@ base=$(realpath "$2")/debian
 root=$(realpath "$2")/debian-package
 here=$(dirname "$(realpath "$0")")/../..
 
-# Errors only: warnings are about what only Debian itself has, such as a bug that the package closes.
-lintian --fail-on error --no-tag-display-limit --suppress-tags bad-distribution-in-changes-file "$package"
+# A first upload to Debian would close the bug that asks for it.
+lintian --fail-on error,warning --allow-root --suppress-tags initial-upload-closes-no-bugs "$package"
 
 # A machine of its own, where nothing was installed by hand.
 rm -rf "$root"
@@ -36,10 +36,8 @@ dpkg-deb --root-owner-group --build "$next" "$root$tests/next.deb" > /dev/null
 rm -r "$next"
 
 # What `make install` would have made, and what is to be there to take it away.
-cp "$here/Makefile" "$root$tests"
-mkdir -p "$root$tests/manual/systemd" "$root$tests/tests/tools"
-dpkg-deb --fsys-tarfile "$package" | tar --extract --directory="$root$tests/manual" ./usr/bin/ytcanal
-cp "$here/systemd/ytcanal.service" "$root$tests/manual"
+cp -r "$here/Makefile" "$here/systemd" "$root$tests"
+dpkg-deb --fsys-tarfile "$package" | tar --extract --directory="$root$tests" ./usr/bin/ytcanal
 install -m 755 "$(command -v make)" "$root/usr/local/bin/make"
 
 cat > "$units/down.service" <<END
