@@ -69,12 +69,14 @@ fn releases(dir: &Path) -> Vec<String> {
     names
 }
 
-/// A server that reads pages with what is in use there.
+/// A server that reads pages with what is in use there. It waits for a page as long as an update takes.
 fn server(dir: &Path) -> Daemon {
-    let (command, plugins) = (dir.join("current/bin/yt-dlp"), plugins());
+    let command = dir.join("current/bin/yt-dlp");
+    let plugins = plugins();
+    let arguments = ["--socket-timeout", "1200", "--plugin-dirs", plugins.to_str().unwrap()];
     Daemon::start(&format!(
-        "{LOOPBACK}[resolver]\ncommand = {command:?}\nextra_args = [\"--plugin-dirs\", {plugins:?}]\n\
-         extractors = [\"canal.*\"]\ntimeout = \"3m\"\n"
+        "{LOOPBACK}[resolver]\ncommand = {command:?}\nextra_args = {arguments:?}\n\
+         extractors = [\"canal.*\"]\ntimeout = \"20m\"\n"
     ))
 }
 
