@@ -120,7 +120,8 @@ mod tests {
         assert_eq!(YtdlpVersion::in_output("Usage: x\n"), None);
         assert_eq!(YtdlpVersion::from_index("2026.1.5"), version("2026.01.05"));
         assert_eq!(YtdlpVersion::from_index("2026.11.5.232900"), version("2026.11.05.232900"));
-        assert_eq!(YtdlpVersion::from_index("../../x"), version("......x"));
+        // It becomes the name of a directory.
+        assert!(!YtdlpVersion::from_index("../../x").to_string().contains('/'));
         let today = Date::from_calendar_date(2026, Month::November, 26).unwrap();
         assert_eq!(version("2026.10.26").age_on(today), Some(31));
         assert_eq!(version("2026.10.26.1").age_on(today), Some(31));

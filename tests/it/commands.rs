@@ -27,7 +27,12 @@ fn help_and_version_are_there() {
     let directory = tempfile::tempdir().unwrap();
     let (code, help) = ytcanal(&["--help"], directory.path());
     assert_eq!(code, Some(0));
-    for word in ["serve", "demo", "check", "--config", "--listen"] {
+    for word in ["serve", "demo", "get", "check", "update-resolver", "/mux?video=URL"] {
+        assert!(help.contains(word), "no {word} in {help}");
+    }
+    let (code, help) = ytcanal(&["serve", "--help"], directory.path());
+    assert_eq!(code, Some(0));
+    for word in ["--config", "--listen", "unix:/"] {
         assert!(help.contains(word), "no {word} in {help}");
     }
     let (code, version) = ytcanal(&["--version"], directory.path());
