@@ -13,7 +13,7 @@ use crate::openapi;
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 use crate::route::Route;
-use crate::web_ui::{self, Prefill};
+use crate::web_ui::{self, Prefill, Visit};
 
 mod account;
 mod admission;
@@ -70,8 +70,12 @@ impl Handler for AppHandler<'_> {
             Ok(Route::Page(prefill)) => {
                 let is_empty = prefill == Prefill::default();
                 let prefill = if is_empty { self.prefill } else { &prefill };
-                let by = Initiator::new(&request.provenance, request.wants_html);
-                web_ui::page(prefill, by, token.is_some() && has_session(request, identity))
+                let visit = Visit {
+                    by: Initiator::new(&request.provenance, request.wants_html),
+                    is_signed_in: token.is_some() && has_session(request, identity),
+                    outdated_for: self.app.resolver.outdated_for(),
+                };
+                web_ui::page(prefill, visit)
             }
             Ok(Route::Sign { target, .. }) => {
                 self.to_response(account::sign(&target, token.as_deref()), request)

@@ -25,8 +25,8 @@ const MANIFEST: &str = include_str!("page/manifest.webmanifest");
 const ICON: &str = include_str!("page/icon.svg");
 
 /// The placeholders in the page, in order: of the button to sign out, the link, who filled it in, two options of
-/// menus, and times and URLs.
-const PLACEHOLDERS: [&str; 9] = [
+/// menus, times, a notice, and URLs.
+const PLACEHOLDERS: [&str; 10] = [
     "{{account}}",
     "{{link}}",
     "{{by}}",
@@ -34,6 +34,7 @@ const PLACEHOLDERS: [&str; 9] = [
     "{{container}}",
     "{{start}}",
     "{{end}}",
+    "{{notice}}",
     "{{video}}",
     "{{audio}}",
 ];
@@ -45,10 +46,20 @@ const SIGN_OUT: &str =
 /// Icon and manifest may be cached for an hour; they change only with the program.
 const CACHE_CONTROL: &str = "max-age=3600";
 
-/// Returns the page, to someone who has signed in or who need not. What another website filled in is not looked up
-/// before the user wants that.
-pub fn page(prefill: &Prefill, by: Initiator, is_signed_in: bool) -> Response {
-    Response::ok("text/html; charset=utf-8", html(prefill, by, is_signed_in))
+/// What the server knows of a visit of the page.
+#[derive(Debug, Clone, Copy)]
+pub struct Visit {
+    /// Who filled in the forms. What another website filled in is not looked up before the user wants that.
+    pub by: Initiator,
+    /// Whether the user has signed in.
+    pub is_signed_in: bool,
+    /// The age in days of a yt-dlp that is too old for some sites.
+    pub outdated_for: Option<i64>,
+}
+
+/// Returns the page, to someone who has signed in or who need not.
+pub fn page(prefill: &Prefill, visit: Visit) -> Response {
+    Response::ok("text/html; charset=utf-8", html(prefill, visit))
         // Not no-store: a browser that navigates back restores the page with its form content.
         .with("Cache-Control", "no-cache")
         .with("Content-Security-Policy", CSP.as_str())
@@ -71,16 +82,23 @@ fn target(prefill: &Prefill) -> String {
     format!("/?{}", form::encode(parameters))
 }
 
-fn html(prefill: &Prefill, by: Initiator, is_signed_in: bool) -> String {
+fn html(prefill: &Prefill, visit: Visit) -> String {
     let [url, video, audio, quality, container, start, end] =
         prefill.parameters().map(|(_, value)| escape_html(value));
-    let account = if is_signed_in { SIGN_OUT } else { "" }.to_owned();
-    let by = if by == Initiator::Own { "user" } else { "website" }.to_owned();
+    let account = if visit.is_signed_in { SIGN_OUT } else { "" }.to_owned();
+    let by = if visit.by == Initiator::Own { "user" } else { "website" }.to_owned();
+    let notice = visit.outdated_for.map_or_else(String::new, |days| {
+        format!(
+            "<p class=\"note\">Some sites fail, and the yt-dlp of this server is {days} days old. \
+             Its operator can update it.</p>"
+        )
+    });
     let option = |value: String| match value.as_str() {
         "" => value,
         _ => format!("<option selected>{value}</option>"),
     };
-    let values = [account, url, by, option(quality), option(container), start, end, video, audio];
+    let (quality, container) = (option(quality), option(container));
+    let values = [account, url, by, quality, container, start, end, notice, video, audio];
     fill(&PAGE, PLACEHOLDERS.into_iter().zip(values))
 }
 
@@ -152,8 +170,10 @@ mod tests {
     /// In bytes: the page must load quickly on a slow mobile connection.
     const MAX_PAGE_SIZE: usize = 40_000;
 
+    const VISIT: Visit = Visit { by: Initiator::Own, is_signed_in: false, outdated_for: None };
+
     fn filled(page_url: &str) -> String {
-        html(&Prefill { page_url: page_url.into(), ..Prefill::default() }, Initiator::Own, false)
+        html(&Prefill { page_url: page_url.into(), ..Prefill::default() }, VISIT)
     }
 
     #[test]
@@ -206,7 +226,7 @@ mod tests {
             assert!(filled(placeholder).contains(&format!("value=\"{placeholder}\"")));
         }
         let media = Prefill { video: "a&b".into(), audio: "<c".into(), ..Prefill::default() };
-        let page = html(&media, Initiator::Own, false);
+        let page = html(&media, VISIT);
         assert!(page.contains("value=\"a&amp;b\"") && page.contains("value=\"&lt;c\""), "{page}");
     }
 
@@ -216,19 +236,23 @@ mod tests {
         let asked = Prefill::of_target(target);
         let to = "/?url=https%3A%2F%2Fa.example%2F%3Fb%26c&quality=720&start=1%3A30";
         assert_eq!(super::target(&asked), to);
-        let page = html(&asked, Initiator::Link, false);
+        let page = html(&asked, Visit { by: Initiator::Link, ..VISIT });
         for part in ["<option selected>720</option>", "value=\"1:30\"", "data-by=\"website\""] {
             assert!(page.contains(part), "{part}");
         }
         assert!(filled("https://a.example/").contains("data-by=\"user\""));
         let evil = Prefill { quality: "</select><script>".into(), ..Prefill::default() };
-        assert_eq!(html(&evil, Initiator::Own, false).matches("<script").count(), 1);
+        assert_eq!(html(&evil, VISIT).matches("<script").count(), 1);
     }
 
     #[test]
     fn who_has_signed_in_may_sign_out() {
-        assert!(html(&Prefill::default(), Initiator::Own, true).contains(SIGN_OUT));
-        assert!(!html(&Prefill::default(), Initiator::Own, false).contains("/logout"));
+        assert!(
+            html(&Prefill::default(), Visit { is_signed_in: true, ..VISIT }).contains(SIGN_OUT)
+        );
+        assert!(!html(&Prefill::default(), VISIT).contains("/logout"));
+        let old = html(&Prefill::default(), Visit { outdated_for: Some(75), ..VISIT });
+        assert!(old.contains(" is 75 days old"));
     }
 
     #[test]

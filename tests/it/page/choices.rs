@@ -66,6 +66,25 @@ fn a_chapter_is_a_section() {
 }
 
 #[test]
+fn sponsors_stay_or_not() {
+    let site = Site::start(|resource| resource);
+    let mut chromium = site.open();
+    find(&mut chromium, &site.page_url("film"));
+    assert!(chromium.evaluate("sponsors.hidden").as_bool().unwrap(), "it has none");
+    find(&mut chromium, &site.page_url("tongues"));
+    assert!(!path_of_download(&mut chromium).contains("sponsorblock"));
+    choose(&mut chromium, "#sponsor", "are left out");
+    let path = path_of_download(&mut chromium);
+    assert!(path.contains("sponsorblock=remove"), "{path}");
+    look(&mut chromium, "sponsors");
+    // As last time.
+    chromium.open(&site.daemon.url("/"));
+    find(&mut chromium, &site.page_url("tongues"));
+    assert_eq!(path_of_download(&mut chromium), path);
+    site.assert_clean(&mut chromium);
+}
+
+#[test]
 fn sound_comes_in_any_format_and_bit_rate() {
     let site = Site::start(|resource| resource);
     let directory = tempfile::tempdir().unwrap();

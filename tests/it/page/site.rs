@@ -45,8 +45,9 @@ impl Site {
         std::fs::write(directory.path().join("live.json"), live.to_string()).unwrap();
         std::fs::write(directory.path().join("list.json"), list(&origin).to_string()).unwrap();
         let command = stand_in(directory.path(), &page, &segments);
-        let config =
-            format!("{more}{LOOPBACK}[resolver]\ncommand = {command:?}\nfork_server = false\n");
+        let config = format!(
+            "{more}{LOOPBACK}[resolver]\ncommand = {command:?}\nfork_server = false\nsponsorblock = [\"sponsor\"]\n"
+        );
         Self { daemon: Daemon::start(&config), origin, _directory: directory }
     }
 
@@ -162,6 +163,9 @@ fn in_tongues(origin: &Origin, mut film: Value) -> Value {
     film["automatic_captions"] = json!({
         "en": subtitles("auto.vtt", "The first look"), "fr": subtitles("fr.vtt", "La première écluse"),
     });
+    film["sponsorblock"] = json!({"segments": [
+        {"start": 5.0, "end": 12.0, "category": "sponsor", "title": "Sponsor"},
+    ]});
     film["chapters"] = json!([
         {"start_time": 0.0, "end_time": 20.0, "title": "The flight"},
         {"start_time": 20.0, "end_time": 41.0, "title": "The tunnel"},
