@@ -141,6 +141,26 @@ fn links_between_documents_lead_to_files() {
     assert!(count > 30, "{count}");
 }
 
+/// A newcomer finds every document by following links from README.
+#[test]
+fn every_document_is_linked() {
+    let (mut found, mut open) = (BTreeSet::new(), vec![root().join("README.md")]);
+    while let Some(document) = open.pop() {
+        let text = fs::read_to_string(&document).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+            let Ok(target) = document.with_file_name(link).canonicalize() else { continue };
+            let is_document = target.extension().is_some_and(|extension| extension == "md");
+            if is_document && found.insert(target.clone()) {
+                open.push(target);
+            }
+        }
+    }
+    for document in files(&root().join("docs"), "md") {
+        let document = document.canonicalize().unwrap();
+        assert!(found.contains(&document), "no link leads to {}", document.display());
+    }
+}
+
 /// The anchor that GitHub gives a heading.
 fn slug(heading: &str) -> String {
     let text = heading.trim_start_matches('#').trim().to_lowercase();

@@ -138,6 +138,8 @@ fn schemathesis_finds_nothing() {
     let mut schemathesis = tool("schemathesis");
     schemathesis.args(["--no-color", "--config-file"]).arg(own.join("schemathesis.toml"));
     schemathesis.arg("run").arg(document).args(["--url", &daemon.url("")]);
+    // Against hangs alone: a request waits for its turn on a busy machine.
+    schemathesis.args(["--request-timeout", "120"]);
     schemathesis.args(["--phases", "examples,coverage,fuzzing", "--continue-on-failure"]);
     schemathesis.args(["--max-examples", &examples.to_string(), "--seed", &seed.to_string()]);
     schemathesis.env("SCHEMATHESIS_HOOKS", "hooks").env("PYTHONPATH", &own);
