@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use crate::support::daemon::binary;
+use crate::support::daemon::{Daemon, binary};
 use crate::support::{PATIENCE, eventually, run, signal};
 
 /// Runs the binary in an empty directory of its own; gives the exit code and all it said.
@@ -25,15 +25,32 @@ fn ytcanal(arguments: &[&str], directory: &Path) -> (Option<i32>, String) {
 #[test]
 fn help_and_version_are_there() {
     let directory = tempfile::tempdir().unwrap();
-    let (code, help) = ytcanal(&["--help"], directory.path());
-    assert_eq!(code, Some(0));
-    for word in ["serve", "demo", "get", "check", "update-resolver", "/mux?video=URL"] {
-        assert!(help.contains(word), "no {word} in {help}");
-    }
-    let (code, help) = ytcanal(&["serve", "--help"], directory.path());
-    assert_eq!(code, Some(0));
-    for word in ["--config", "--listen", "unix:/"] {
-        assert!(help.contains(word), "no {word} in {help}");
+    let all = [
+        "serve",
+        "demo",
+        "get",
+        "info",
+        "check",
+        "healthcheck",
+        "token",
+        "sign",
+        "update-resolver",
+        "/mux?video=URL",
+    ];
+    let serve = ["--config", "--listen", "unix:/"];
+    let table: [(&[&str], &[&str]); 5] = [
+        (&["--help"], &all),
+        (&["-h"], &all),
+        (&["help"], &all),
+        (&["serve", "--help"], &serve),
+        (&["help", "serve"], &serve),
+    ];
+    for (arguments, words) in table {
+        let (code, help) = ytcanal(arguments, directory.path());
+        assert_eq!(code, Some(0), "{arguments:?}: {help}");
+        for word in words {
+            assert!(help.contains(word), "{arguments:?}: no {word} in {help}");
+        }
     }
     let (code, version) = ytcanal(&["--version"], directory.path());
     assert_eq!(code, Some(0));
@@ -126,6 +143,19 @@ fn check_hints_at_the_sandbox() {
     assert!(said.contains("runs, but not in its sandbox"), "{said}");
     let said = check(directory.path());
     assert!(!said.contains("sandbox.write") && said.contains("yt-dlp   o"), "{said}");
+}
+
+#[test]
+fn healthcheck_asks_the_running_server() {
+    let daemon = Daemon::start("");
+    let directory = tempfile::tempdir().unwrap();
+    for path in ["/healthz", "/readyz"] {
+        let (code, said) = ytcanal(&["healthcheck", &daemon.url(path)], directory.path());
+        assert_eq!(code, Some(0), "{path}: {said}");
+    }
+    let (code, said) = ytcanal(&["healthcheck", &daemon.url("/nowhere")], directory.path());
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("404"), "{said}");
 }
 
 #[test]
