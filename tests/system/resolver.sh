@@ -10,8 +10,14 @@ here=$(dirname "$(realpath "$0")")/../..
 units=$root/etc/systemd/system
 tests=/usr/local/share/ytcanal-resolver-tests
 
-rm -rf "$root$tests" "$root/etc/ytcanal" "$units"/ytcanal*.service* "$units"/ytcanal*.timer "$units"/ytcanal.socket \
-  "$units"/probe*.service "$units/down.service" "$root/var/lib/ytcanal-resolver" "$root/var/log/journal"
+# Nothing of it, nor of other tests, is to be there for the next one.
+clean() {
+  rm -rf "$root$tests" "$root/etc/ytcanal" "$units"/ytcanal*.service* "$units"/ytcanal*.timer "$units"/ytcanal*.socket \
+    "$units"/probe*.service "$units/down.service" "$units/timers.target.wants/ytcanal-resolver-update.timer" \
+    "$root/etc/sysusers.d/ytcanal-resolver.conf" "$root/etc/tmpfiles.d/ytcanal-resolver.conf" \
+    "$root/var/lib/ytcanal-resolver" "$root/var/log/journal"
+}
+clean
 mkdir -p "$root$tests" "$root/var/log/journal" "$units/ytcanal-resolver-update.service.d" \
   "$units/multi-user.target.wants" "$units/timers.target.wants"
 cp "$here"/tests/system/*.py "$here/tests/it/resolver_update/wheel.py" "$root$tests"
@@ -36,6 +42,7 @@ allow = ["127.0.0.0/8"]
 [resolver]
 extra_args = ["--plugin-dirs", "$tests/plugins"]
 extractors = ["canal.*"]
+timeout = "3m"
 END
 # When the tests have passed, or have not, the machine goes down.
 cat > "$units/down.service" <<END
@@ -57,3 +64,4 @@ if [ ! -e "$root$tests/passed" ]; then
   journalctl --directory="$root/var/log/journal" --output=cat --unit=ytcanal --unit=ytcanal-resolver-update
   exit 1
 fi
+clean
