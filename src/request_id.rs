@@ -9,12 +9,12 @@ use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
-/// The length of a name that is made here: 80 bits, so that no two servers make the same.
+/// The length of a name that is made here: 78 bits, so that no two servers make the same.
 const LEN: usize = 16;
 /// The maximum length of a name that a proxy gave.
 const MAX_LEN: usize = 64;
-/// Digits without those that look like others (Crockford's base 32).
-const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+/// Digits and letters, without those that look like digits, and without vowels, so that no name is a word.
+const DIGITS: &[u8; 30] = b"0123456789bcdfghjkmnpqrstvwxyz";
 
 /// The name of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct RequestId(Arc<str>);
 impl RequestId {
     /// Makes a new name.
     pub fn new() -> RequestId {
-        let digits = std::iter::repeat_with(|| char::from(DIGITS[fastrand::usize(..32)]));
+        let digits = std::iter::repeat_with(|| char::from(DIGITS[fastrand::usize(..DIGITS.len())]));
         RequestId(digits.take(LEN).collect::<String>().into())
     }
 

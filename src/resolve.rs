@@ -351,8 +351,7 @@ impl Resolver {
         if self.config.resolver.sponsorblock.is_empty() {
             media.sponsorblock = None;
         }
-        let told = media.sponsorblock.as_ref();
-        if let Some(failure) = told.and_then(|told| told.failure.as_ref()) {
+        if let Some(failure) = media.sponsorblock.as_ref().and_then(|told| told.failure.as_ref()) {
             log::warn!("reading a page without segments of SponsorBlock: {failure}");
         }
     }

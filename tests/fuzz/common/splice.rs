@@ -20,7 +20,7 @@ use ytcanal::media::segments::Declared;
 use ytcanal::media::{Metadata, TrackKind};
 use ytcanal::options::{ContainerChoice, TimeRange};
 use ytcanal::splice::{
-    self, CountedSound, MAX_READ, Options, Plan, ReadAt, SourceSegment, SurveyError, TrackIndex,
+    self, CountedAudio, MAX_READ, Options, Plan, ReadAt, SourceSegment, SurveyError, TrackIndex,
     TrackInput, read_index,
 };
 
@@ -128,7 +128,8 @@ pub fn joined(format: Format, input: &[u8]) {
     };
     let file = |bytes| File(bytes, 0, segmented(bytes));
     let format_of = |bytes: &[u8]| if is_stream { stream_format(bytes) } else { format };
-    let index = |bytes| read_index(format_of(bytes), &mut file(bytes), trim, &Removal::NONE).ok();
+    let removal = without(trim).removal;
+    let index = |bytes| read_index(format_of(bytes), &mut file(bytes), trim, &removal).ok();
     let [video, audio] = files.map(|(_, bytes)| index(bytes));
     for (_, bytes) in files {
         splice::key_frame(format, &mut file(bytes), trim.start).ok();
@@ -149,6 +150,13 @@ pub fn joined(format: Format, input: &[u8]) {
     }
 }
 
+/// Metadata of media of which a time range is left out.
+fn without(trim: TimeRange) -> Metadata {
+    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let end = trim.end.map_or(u64::MAX, nanos);
+    Metadata { removal: Removal::new([nanos(trim.start)..end]), ..Metadata::default() }
+}
+
 struct Case {
     chunk: usize,
     trim: TimeRange,
@@ -156,9 +164,20 @@ struct Case {
 }
 
 impl Case {
+    /// Joins files within the time range, and without what is in it.
     fn join(&self, files: &[(TrackKind, &[u8])], indexes: &[TrackIndex]) {
-        let options =
-            Options { container: ContainerChoice::Auto, time_range: self.trim, metadata: &TAGS };
+        self.join_as(files, indexes, self.trim, &TAGS);
+        self.join_as(files, indexes, TimeRange::default(), &without(self.trim));
+    }
+
+    fn join_as(
+        &self,
+        files: &[(TrackKind, &[u8])],
+        indexes: &[TrackIndex],
+        time_range: TimeRange,
+        metadata: &Metadata,
+    ) {
+        let options = Options { container: ContainerChoice::Auto, time_range, metadata };
         let kinds = files.iter().map(|(kind, _)| *kind);
         let tracks: Vec<_> = kinds.zip(indexes.iter().cloned()).collect();
         let Ok(plan) = splice::plan(&tracks, &options) else { return };
@@ -187,7 +206,7 @@ impl Case {
 
     /// Lays out a part of the sound for a decoder.
     fn decode(&self, files: &[(TrackKind, &[u8])], index: &TrackIndex) {
-        let Some(CountedSound { rate, begin, len, .. }) = index.counted_sound() else { return };
+        let Some(CountedAudio { rate, begin, len, .. }) = index.counted_audio() else { return };
         let from = begin + self.part % len;
         let Some((plan, lacking)) = index.decodable(&(from..begin + len), rate) else { return };
         assert!(lacking <= from, "{lacking} of {from}");
