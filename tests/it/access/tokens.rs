@@ -138,13 +138,13 @@ fn tokens_are_made_listed_and_checked() {
     assert!(lines[1].starts_with("eve  until 20"), "{listed}");
     assert!(lines[1].ends_with("may info, metrics  sites a.example  streams 2"), "{listed}");
     for (arguments, expected) in [
-        (&["new"][..], "needs a name"),
+        (&["new"][..], "<NAME>"),
         (&["new", "a.b"], "letters"),
         (&["new", "a", "--expires", "soon"], "30d"),
         (&["new", "a", "--streams", "many"], "streams"),
         (&["new", "a", "--fast"], "--fast"),
         (&["list"], "access.tokens_file"),
-        (&["swim"], "token new NAME"),
+        (&["swim"], "'swim'"),
     ] {
         let refused = token(arguments);
         let said = String::from_utf8_lossy(&refused.stderr);
