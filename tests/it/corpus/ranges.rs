@@ -7,7 +7,7 @@ use crate::support::client::ask;
 use crate::support::daemon::Daemon;
 
 /// Fields that may differ from one answer to the next.
-const OWN: [&str; 4] = ["date", "server-timing", "connection", "content-range"];
+const OWN: [&str; 5] = ["date", "server-timing", "x-request-id", "connection", "content-range"];
 
 /// What is not as it should be, if anything is not.
 pub(super) fn faults(daemon: &Daemon, path: &str, whole: &Answer, seed: u64) -> Vec<String> {
