@@ -2,8 +2,8 @@
 //! info` is the same for what a page offers.
 //!
 //! The command is a second caller of what the handler calls for a request, with a
-//! [local client](ClientConnection::local) in place of a connection: engines, limits, ranges and the proof that a file
-//! is complete are those of the server.
+//! [local client](crate::http_server::ClientConnection::local) in place of a connection: engines, limits, ranges and
+//! the proof that a file is complete are those of the server.
 
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
