@@ -14,6 +14,8 @@ from inside import (CONFIG, HERE, LOOPBACK, MEDIA, RESOLVER, SITE, SITE_PORT, as
                     eventually, make_media, mux, page, run, serves, shown)
 
 FIRST, NEXT = f'{HERE}/first.deb', f'{HERE}/next.deb'
+# Against a hang.
+PATIENCE = 240
 UNIT = '/lib/systemd/system/ytcanal.service'
 OURS = 'find / -xdev -name "*ytcanal*" -not -path "/proc/*" -not -path "/sys/*" -not -path "%s*" -not -path "/var/log/*"'
 ENVIRONMENT = os.environ | {'DEBIAN_FRONTEND': 'noninteractive'}
@@ -52,7 +54,7 @@ def is_installed():
     assert status().startswith('ii'), status()
     # Of a system whose /lib is /usr/lib, either.
     assert shown('FragmentPath').removeprefix('/usr') == UNIT, shown('FragmentPath')
-    eventually('start', lambda: shown('ActiveState') == 'active' and serves())
+    eventually('start', lambda: shown('ActiveState') == 'active' and serves(), PATIENCE)
     assert shown('UnitFileState') == 'enabled', shown('UnitFileState')
     assert shown('ExecStart').split()[1] == 'path=/usr/bin/ytcanal', shown('ExecStart')
     assert run('ytcanal', 'healthcheck').strip() == 'ok'
@@ -82,7 +84,8 @@ def is_upgraded():
     main = shown('MainPID')
     apt('-o', 'Dpkg::Options::=--force-confold', 'install', NEXT)
     assert status().endswith('+next'), status()
-    eventually('restart', lambda: shown('MainPID') not in ('0', main) and shown('ActiveState') == 'active' and serves())
+    eventually('restart', lambda: shown('MainPID') not in ('0', main) and shown('ActiveState') == 'active' and serves(),
+               PATIENCE)
     assert holds(CONFIG, '# Changed by hand.') and holds(CONFIG + '.dpkg-dist', '# The newer one.')
     assert mux(video=f'{SITE}/v.mp4').status == 200
 
@@ -106,7 +109,7 @@ def is_removed():
     assert holds(CONFIG, '# Changed by hand.')
     assert not os.path.exists('/usr/bin/ytcanal')
     apt('-o', 'Dpkg::Options::=--force-confold', 'install', NEXT)
-    eventually('start', lambda: shown('ActiveState') == 'active' and serves())
+    eventually('start', lambda: shown('ActiveState') == 'active' and serves(), PATIENCE)
     assert shown('UnitFileState') == 'enabled', shown('UnitFileState')
     assert holds(CONFIG, '# Changed by hand.')
 

@@ -50,7 +50,7 @@ ExecStart=/bin/sh -c 'python3 $tests/deb.py $tests > $tests/said 2>&1 && touch $
 END
 ln -sf ../down.service "$units/multi-user.target.wants/down.service"
 
-timeout 300 systemd-nspawn --quiet --private-network \
+timeout 900 systemd-nspawn --quiet --private-network \
   --system-call-filter='landlock_create_ruleset landlock_add_rule landlock_restrict_self' \
   --directory="$root" --register=no --keep-unit --boot < /dev/null > "$root.log" 2>&1 \
   || { tail -n 20 "$root.log"; echo 'it did not boot, or did not go down'; }
