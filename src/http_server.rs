@@ -374,7 +374,7 @@ impl<'a> HttpServer<'a> {
 /// Returns what the record of a request says of it.
 fn asked(request: &Request, handler: &impl Handler) -> Asked {
     Asked {
-        method: Some(request.method()),
+        method: (!request.has_other_method).then(|| request.method()),
         route: handler.route_name(request),
         http_1_1: request.http_1_1,
         user_agent: request.provenance.user_agent.clone(),

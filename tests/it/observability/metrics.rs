@@ -14,7 +14,7 @@ use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::film::track_file;
 use crate::support::origin::Origin;
 use crate::support::resource::Resource;
-use crate::support::{PATIENCE, eventually};
+use crate::support::{PATIENCE, eventually, ytdlp};
 
 /// The samples of a text, by name and labels.
 pub(super) struct Samples(pub(super) BTreeMap<String, f64>);
@@ -121,7 +121,8 @@ fn a_refused_download_began_and_ended() {
 
 #[test]
 fn prometheus_has_nothing_to_complain_of() {
-    let daemon = Daemon::start("");
+    // With all metrics, those of yt-dlp included.
+    let daemon = Daemon::start(&format!("[resolver]\ncommand = {:?}\n", ytdlp::command()));
     let text = daemon.get("/metrics").text();
     let mut checked = Command::new("promtool")
         .args(["check", "metrics"])

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::metrics::Samples;
 use crate::support::daemon::Daemon;
-use crate::support::run;
+use crate::support::{run, ytdlp};
 
 /// Labels that Prometheus adds, or that a histogram has.
 const ADDED: [&str; 3] = ["instance", "job", "le"];
@@ -22,7 +22,8 @@ fn shipped(name: &str) -> PathBuf {
 type Series = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
 fn series() -> Series {
-    let text = Daemon::start("").get("/metrics").text();
+    let config = format!("[resolver]\ncommand = {:?}\n", ytdlp::command());
+    let text = Daemon::start(&config).get("/metrics").text();
     let mut series = Series::new();
     for sample in Samples::parse(&text).0.keys() {
         let (name, labels) = sample.split_once('{').unwrap_or((sample, ""));

@@ -73,7 +73,7 @@ fn sponsors_stay_or_not() {
     assert!(chromium.evaluate("sponsors.hidden").as_bool().unwrap(), "it has none");
     find(&mut chromium, &site.page_url("tongues"));
     assert!(!path_of_download(&mut chromium).contains("sponsorblock"));
-    choose(&mut chromium, "#sponsor", "are left out");
+    choose(&mut chromium, "#sponsor", "remove");
     let path = path_of_download(&mut chromium);
     assert!(path.contains("sponsorblock=remove"), "{path}");
     look(&mut chromium, "sponsors");
