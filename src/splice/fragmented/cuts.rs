@@ -246,7 +246,7 @@ impl Track {
         let before = before.min(fragments.len() - 1);
         let track = self.moved(fragments, (before, info), &removal);
         let default = |at| u32_at(&self.init.trex, at).unwrap_or(0);
-        let defaults = Defaults { duration: default(12), size: default(16) };
+        let defaults = Defaults { duration: default(12), size: default(16), flags: default(20) };
         let thinner = Thinner { removal, defaults, lead: self.init.lead };
         Ok((track, Changes { later: Vec::new(), thinner: Some(thinner) }))
     }

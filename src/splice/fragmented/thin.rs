@@ -26,6 +26,7 @@ pub(super) struct Thinner {
 pub(super) struct Defaults {
     pub(super) duration: u32,
     pub(super) size: u32,
+    pub(super) flags: u32,
 }
 
 const MALFORMED: &str = "a fragment is malformed";
@@ -48,7 +49,7 @@ enum Also {
 impl Thinner {
     /// Feeds `update` an unambiguous encoding, for a digest.
     pub(super) fn encode(&self, update: &mut dyn FnMut(&[u8])) {
-        let Thinner { removal, defaults: Defaults { duration, size }, lead } = self;
+        let Thinner { removal, defaults: Defaults { duration, size, flags }, lead } = self;
         update(&(removal.intervals().len() as u64).to_be_bytes());
         for Range { start, end } in removal.intervals() {
             update(&start.to_be_bytes());
@@ -56,6 +57,7 @@ impl Thinner {
         }
         update(&duration.to_be_bytes());
         update(&size.to_be_bytes());
+        update(&flags.to_be_bytes());
         update(&lead.to_be_bytes());
     }
 
@@ -118,7 +120,8 @@ struct Part {
     offset: Option<i64>,
     count: u32,
     fields: Vec<u8>,
-    is_first: bool,
+    /// The flags of the first one, if those are told apart.
+    first_flags: Option<u32>,
 }
 
 impl<'m> Fragment<'m> {
@@ -178,8 +181,12 @@ impl<'m> Fragment<'m> {
                         part.fields.extend(fields);
                     }
                     None if is_left => {
-                        let (fields, is_first) = (fields.to_vec(), index == 0);
-                        parts.push(Part { offset: at, count: 1, fields, is_first });
+                        // A field that goes would leave less room than padding takes.
+                        let first_flags = head.first_flags.filter(|_| parts.is_empty());
+                        let first_flags =
+                            first_flags.map(|own| if index == 0 { own } else { defaults.flags });
+                        let fields = fields.to_vec();
+                        parts.push(Part { offset: at, count: 1, fields, first_flags });
                     }
                     None => {}
                 }
@@ -215,9 +222,12 @@ impl<'m> Fragment<'m> {
         let at = 8 + width(flags::BASE_DATA_OFFSET, 8) + width(flags::DESCRIPTION, 4);
         let duration = width(flags::DEFAULT_DURATION, 4);
         let size = width(flags::DEFAULT_SIZE, 4);
+        let own_flags = width(flags::DEFAULT_FLAGS, 4);
+        let flags_at = at + duration + size;
         Some(Defaults {
             duration: if duration > 0 { u32_at(tfhd, at)? } else { of_track.duration },
             size: if size > 0 { u32_at(tfhd, at + duration)? } else { of_track.size },
+            flags: if own_flags > 0 { u32_at(tfhd, flags_at)? } else { of_track.flags },
         })
     }
 
@@ -270,7 +280,7 @@ impl<'m> RunHead<'m> {
 
     /// Returns a trun of a part of the samples.
     fn with(&self, part: &Part) -> Option<Vec<u8>> {
-        let first_flags = self.first_flags.filter(|_| part.is_first).map(u32::to_be_bytes);
+        let first_flags = part.first_flags.map(u32::to_be_bytes);
         let own = self.flags & !flags::FIRST_FLAGS | flags::DATA_OFFSET;
         let own = if first_flags.is_some() { own | flags::FIRST_FLAGS } else { own };
         let full = u32::from(self.version) << 24 | own;
@@ -320,7 +330,8 @@ mod tests {
             let head = RunHead::read(run.payload()).unwrap();
             let mut at = head.offset.unwrap();
             for index in 0..head.count {
-                let (_, size, _) = head.sample(index, Defaults { duration: 0, size: 0 }).unwrap();
+                let (_, size, _) =
+                    head.sample(index, Defaults { duration: 0, size: 0, flags: 0 }).unwrap();
                 samples.push((at, size));
                 at += i64::from(size);
             }
@@ -329,7 +340,7 @@ mod tests {
     }
 
     fn thin(moof: &[u8], removal: &[Range<u64>]) -> Result<Told, &'static str> {
-        let defaults = Defaults { duration: 1, size: 1 };
+        let defaults = Defaults { duration: 1, size: 1, flags: 1 };
         let thinner = Thinner { removal: Removal::new(removal.to_vec()), defaults, lead: 0 };
         let mut thinned = moof.to_vec();
         thinner.thin(&mut thinned, ID).map(|()| told(&thinned))
@@ -378,7 +389,7 @@ mod tests {
         for len in 0..whole.len() {
             let mut cut = whole[..len].to_vec();
             let removal = Removal::new([0..110]);
-            let defaults = Defaults { duration: 1, size: 1 };
+            let defaults = Defaults { duration: 1, size: 1, flags: 1 };
             // Whatever comes of it.
             Thinner { removal, defaults, lead: 0 }.thin(&mut cut, ID).ok();
             assert_eq!(cut.len(), len);

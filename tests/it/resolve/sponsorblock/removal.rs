@@ -302,7 +302,7 @@ fn what_is_not_as_expected_is_seen() {
     // An upstream breaks off.
     put_film(&site, &pair);
     let cut = Resource::file(&pair.video).only_bounded_ranges().etag("\"4\"");
-    let cut = cut.fault(Fault::CutAt(1_000_000)).fault_from(900_000);
+    let cut = cut.fault(Fault::CutAt(1_000_000));
     site.origin.put(&format!("f/{FILM}/137"), cut);
     let answer = ask(2);
     assert!(answer.head.status != 200 || answer.ending != Ending::Complete, "{:?}", answer.ending);
