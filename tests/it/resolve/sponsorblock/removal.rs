@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{daemon, put_page, put_segments, segment, settings};
+use super::{daemon, put_page, put_segments, read, segment, settings};
 use crate::resolve::chapters::chapters;
 use crate::support::answer::{Answer, Ending};
 use crate::support::daemon::Daemon;
@@ -143,7 +143,7 @@ fn what_is_left_is_what_was_there() {
         { "start_time": 20, "end_time": 60, "title": "Two" },
     ]);
     put_page(&site, &["137", "140-1"], &own);
-    let page = site.page_url(FILM);
+    let (page, _) = read(&daemon, &site, "removed");
     let path = download_path(&page, &[("sponsorblock", "remove")]);
     let whole = daemon.good(&path);
     assert_eq!(whole.engine(), "splice");
@@ -152,7 +152,7 @@ fn what_is_left_is_what_was_there() {
     assert_both_left(&pair, &file, 2);
     assert_decodes(&file);
     let duration = file_duration(&file).unwrap();
-    assert!((duration - 44.0).abs() < 0.1, "{duration}");
+    assert!((duration - 44.0).abs() < 0.2, "{duration}");
     // What is left of the segments can be skipped.
     let found = chapters(&whole.body);
     let titles: Vec<&str> = found.iter().map(|(_, title)| title.trim_end()).collect();
@@ -187,7 +187,7 @@ fn what_is_left_of_webm_is_what_was_there() {
     put_files(&site, [("248", &pair.video), ("251-1", &pair.audio)]);
     put_segments(&site, &segments());
     put_page(&site, &["248", "251-1"], &json!([{ "start_time": 50, "title": "End" }]));
-    let page = site.page_url(FILM);
+    let (page, _) = read(&daemon, &site, "removed");
     let path = download_path(&page, &[("sponsorblock", "remove"), ("container", "webm")]);
     let whole = daemon.good(&path);
     assert_eq!(whole.engine(), "splice");
@@ -195,7 +195,7 @@ fn what_is_left_of_webm_is_what_was_there() {
     assert_both_left(&pair, &file, 1);
     assert_decodes(&file);
     let duration = file_duration(&file).unwrap();
-    assert!((duration - 44.0).abs() < 0.1, "{duration}");
+    assert!((duration - 44.0).abs() < 0.2, "{duration}");
     let found = chapters(&whole.body);
     let end = found.iter().find(|(_, title)| title == "End").unwrap().0;
     assert!((end - 36.0).abs() < 0.01, "{found:?}");
@@ -222,8 +222,8 @@ fn audio_alone_loses_the_segments_themselves() {
     put_film(&site, &pair);
     put_segments(&site, &segments());
     put_page(&site, &["137", "140-1"], &json!([]));
-    let path =
-        download_path(&site.page_url(FILM), &[("sponsorblock", "remove"), ("container", "m4a")]);
+    let (page, _) = read(&daemon, &site, "audio");
+    let path = download_path(&page, &[("sponsorblock", "remove"), ("container", "m4a")]);
     let whole = daemon.good(&path);
     assert_eq!(whole.engine(), "splice");
     let (_directory, file) = saved(&whole);
@@ -243,7 +243,7 @@ fn where_nothing_can_be_removed() {
     let (site, pair) = (Site::start(), film());
     let daemon = daemon(&site, "");
     put_film(&site, &pair);
-    let page = |number: usize| format!("{}&again={number}", site.page_url(FILM));
+    let page = |number: usize| read(&daemon, &site, &number.to_string()).0;
     put_page(&site, &["137", "140-1"], &json!([]));
     let remove = ("sponsorblock", "remove");
     // None, or only what is worth seeing: the file is as ever.
@@ -287,7 +287,7 @@ fn what_is_not_as_expected_is_seen() {
     put_segments(&site, &segments());
     put_page(&site, &["137", "140-1"], &json!([]));
     let ask = |number: usize| {
-        let page = format!("{}&again={number}", site.page_url(FILM));
+        let (page, _) = read(&daemon, &site, &number.to_string());
         daemon.get(&download_path(&page, &[("sponsorblock", "remove")]))
     };
     // The fragment of audio that reaches over a removed interval cannot be made shorter.
