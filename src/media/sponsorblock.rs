@@ -222,7 +222,7 @@ mod tests {
         let own = [(0, "A"), (30_000, "B")];
         assert_eq!(mark(&own, &[]), titled(&own));
         assert_eq!(
-            mark(&own, &[sponsor.clone()]),
+            mark(&own, std::slice::from_ref(&sponsor)),
             titled(&[(0, "A"), (10_000, "#SPONSOR"), (20_000, "A"), (30_000, "B")])
         );
         // Across the border of two chapters, up to the end, from the start.
