@@ -30,19 +30,22 @@ AS_ROOT := $(if $(DESTDIR),,$(SUDO))
 .PHONY: tools-build tools-demo tools-fuzz tools-python tools-bench tools-fronts tools-debian tools-deb tools-system tools-test
 
 help:
-	@echo 'make demo      try it: a sample film, streamed while it arrives (no network needed)'
-	@echo 'make test      everything that must pass: format, lints, docs, tests, licences'
-	@echo 'make bench     how fast, over HTTPS and HTTP, beside ffmpeg alone, nginx and the original design'
-	@echo 'make fuzz      random bytes at everything that reads what strangers send'
-	@echo 'make test-system  the unit and the package, in a Debian that boots (as root)'
-	@echo 'make corpus    media files of all shapes, or those in DIR=…, each compared with its source'
-	@echo 'make soak      a crowd of all kinds of clients, for ten minutes'
-	@echo 'make archives  archives of more than 4 GiB, read by tar, unzip, 7-Zip and Python'
+	@echo 'make demo           try it: a sample film, streamed while it arrives (no network needed)'
+	@echo 'make test           everything that must pass: format, lints, docs, tests, licences'
+	@echo 'make build          the program: target/release/ytcanal'
+	@echo 'make deb            a Debian package, in target/debian'
+	@echo 'make install        build, and install the program, its units, its configuration and its manual'
+	@echo 'make uninstall      stop the server and remove it; the configuration stays'
+	@echo 'make bench          how fast, over HTTPS and HTTP, beside ffmpeg alone, nginx and the original design'
+	@echo 'make audit          known vulnerabilities in dependencies (needs the network)'
+	@echo 'make fuzz           random bytes at everything that reads what strangers send'
+	@echo 'make test-system    the units and the package, in a Debian that boots (as root)'
+	@echo 'make corpus         media files of all shapes, or those in DIR=…, each compared with its source'
+	@echo 'make soak           a crowd of all kinds of clients, for ten minutes'
+	@echo 'make archives       archives of more than 4 GiB, read by tar, unzip, 7-Zip and Python'
 	@echo 'make encoded-audio  a hundred audio files that are encoded, each as long as was promised'
-	@echo 'make cuts      films in segments over connections that break, each compared with its source'
-	@echo 'make players   mpv, VLC and browsers with an hour of film in segments, how long they take to seek'
-	@echo 'make install   build, and install the program, its unit, its configuration and its manual'
-	@echo 'make deb       a Debian package, in target/debian'
+	@echo 'make cuts           films in segments over connections that break, each compared with its source'
+	@echo 'make players        mpv, VLC and browsers with an hour of film in segments, how long they take to seek'
 
 demo: tools-demo
 	$(CARGO) run --release --locked -- demo

@@ -30,11 +30,12 @@ pub use update_resolver::UpdateResolverArgs;
 pub const ENDPOINTS: &str = "\
 Endpoints of the server:
   /                                web page: paste a link, choose, download or watch
-  /download?url=LINK               the media of a page; also quality=best|1080|...|audio,
-                                   container=auto|mp4|webm|mkv|m4a|mp3|opus, start=, end=
-  /info?url=LINK                   the available formats of a page
+  /download?url=LINK               the media of a page; also quality=best|1080|...|audio, lang=, subs=, start=, end=,
+                                   container=auto|mp4|webm|mkv|m4a|mp3|opus|ogg|flac|wav|vtt|srt; a list with as=tar|zip
+  /info?url=LINK                   the available formats of a page, or the entries of a list
   /mux?video=URL&audio=URL         two media files joined; also name=, container=, length=, start=, end=
   /healthz /readyz /metrics        for monitoring
+  /openapi.json                    all of that for programs
 docs/api.md has all parameters. Page links need yt-dlp (`ytcanal check` verifies it).
 
 Examples:

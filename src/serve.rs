@@ -41,6 +41,8 @@ pub struct Server {
     app: App,
     listeners: Vec<Listener>,
     reloader: Reloader,
+    /// Whether systemd keeps the sockets: then connections wait there for the next process.
+    sockets_are_kept: bool,
     /// `None` if there can be no successor.
     handover: Option<Handover>,
 }
@@ -54,11 +56,11 @@ impl Server {
             })
         };
         let listeners = config.listen.iter().map(bind).collect::<io::Result<_>>()?;
-        Server::with_listeners(config, listeners)
+        Server::with_listeners(config, listeners, false)
     }
 
     /// Does the same with sockets that another process has bound, instead of those of the configuration.
-    fn adopt(mut config: Config, sockets: Vec<OwnedFd>) -> io::Result<Server> {
+    fn adopt(mut config: Config, sockets: Vec<OwnedFd>, are_kept: bool) -> io::Result<Server> {
         let listeners = sockets.into_iter().map(Listener::adopt).collect::<io::Result<Vec<_>>>();
         let listeners = listeners.map_err(|error| {
             io::Error::new(error.kind(), format!("cannot listen on an inherited socket: {error}"))
@@ -69,16 +71,20 @@ impl Server {
             log::info!("listening on the sockets that were passed, and not on those of `listen`");
         }
         config.listen = addresses;
-        Server::with_listeners(config, listeners)
+        Server::with_listeners(config, listeners, are_kept)
     }
 
-    fn with_listeners(config: Config, listeners: Vec<Listener>) -> io::Result<Server> {
+    fn with_listeners(
+        config: Config,
+        listeners: Vec<Listener>,
+        sockets_are_kept: bool,
+    ) -> io::Result<Server> {
         sandbox::hide_daemon(&config.sandbox);
         if let Err(error) = sys::raise_descriptor_limit() {
             log::warn!("cannot raise the limit of open descriptors: {error}");
         }
         let (app, reloader) = (App::new(config)?, Reloader::new(None));
-        Ok(Server { app, listeners, reloader, handover: None })
+        Ok(Server { app, listeners, reloader, sockets_are_kept, handover: None })
     }
 
     /// Has [`Signal::Reload`] read `file` again, which the configuration is from.
@@ -88,7 +94,7 @@ impl Server {
 
     /// Has [`Signal::HandOver`] start a process of this program that takes the sockets over.
     fn with_handover(self, invocation: Invocation) -> io::Result<Server> {
-        let handover = Handover::new(invocation, &self.listeners)?;
+        let handover = Handover::new(invocation, &self.listeners, self.sockets_are_kept)?;
         Ok(Server { handover: Some(handover), ..self })
     }
 
@@ -103,8 +109,8 @@ impl Server {
         self.listeners.iter().map(|listener| listener.address().clone()).collect()
     }
 
-    /// Serves until [`Signal::Shutdown`], then drains: refuses new streams with 503, lets running ones complete
-    /// within `limits.drain_timeout`, and aborts the rest. The signal aborts at once when it comes again.
+    /// Serves until [`Signal::Shutdown`], then drains: refuses new streams with 503, or leaves them to the next process,
+    /// lets running ones complete within `limits.drain_timeout`, and aborts the rest. The signal aborts at once when it comes again.
     ///
     /// Returns an error if the threads of connections do not end after the abort.
     pub fn run(
@@ -139,7 +145,7 @@ impl Server {
         notify: &SdNotify,
         hanging: &Sender<()>,
     ) -> io::Result<()> {
-        let Server { app, listeners, reloader, handover } = self;
+        let Server { app, listeners, reloader, sockets_are_kept, handover } = self;
         let http_server = HttpServer::new(&app.config, reporter::turn_interval(notify))?;
         let handler = AppHandler { app: &app, http_server: &http_server, prefill };
         let pulses = listeners.iter().map(Listener::pulse).collect();
@@ -164,8 +170,14 @@ impl Server {
             // Its sockets: whoever connects now is refused, unless another process listens.
             drop(handover);
             let in_time = match ended {
-                End::Shutdown => running.drain(&all_closed, reporter),
-                End::HandedOver => running.retire(&all_closed),
+                End::Shutdown => {
+                    reporter.stopping();
+                    match sockets_are_kept {
+                        true => running.retire(&all_closed, Some(reporter)),
+                        false => running.drain(&all_closed, reporter),
+                    }
+                }
+                End::HandedOver => running.retire(&all_closed, None),
             };
             running.end(in_time, &all_closed, hanging);
             Ok(())
@@ -239,17 +251,25 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// Lets all requests complete that it has accepted; `false` if they do not in time.
-    fn retire(&self, all_closed: &Receiver<()>) -> bool {
+    /// Lets all requests complete that it has accepted, and leaves others to another process; `false` if they do not in
+    /// time. Nothing is reported of a process that is not that of the service any more.
+    fn retire(&self, all_closed: &Receiver<()>, mut reporter: Option<Reporter<'_>>) -> bool {
         self.http_server.retire();
-        log::info!("completing {} streams", self.app.stream_limiter.in_use());
+        if let Some(reporter) = &mut reporter {
+            reporter.release_loops();
+        }
+        let streams = &self.app.stream_limiter;
+        log::info!("completing {} streams", streams.in_use());
         let deadline = channel::after(self.app.config.limits.drain_timeout.0);
-        wait_for_drain(all_closed, self.signals, &deadline, &mut || RELEASE_INTERVAL)
+        let mut report = || {
+            let reporter = reporter.as_mut();
+            reporter.map_or(RELEASE_INTERVAL, |reporter| reporter.report(streams.in_use()))
+        };
+        wait_for_drain(all_closed, self.signals, &deadline, &mut report)
     }
 
     /// Lets running streams complete, and refuses others; `false` if they do not in time.
     fn drain(&self, all_closed: &Receiver<()>, mut reporter: Reporter<'_>) -> bool {
-        reporter.stopping();
         let (app, streams) = (self.app, &self.app.stream_limiter);
         log::info!("draining: {} streams", streams.in_use());
         let deadline = channel::after(app.config.limits.drain_timeout.0);
@@ -306,10 +326,10 @@ fn wait_for_drain(
 
 /// Runs `ytcanal serve`.
 pub fn serve(config: Config, file: Option<ConfigFile>, service: &SystemdEnv) -> io::Result<()> {
-    let InheritedSockets { sockets, is_handover } = InheritedSockets::take()?;
+    let InheritedSockets { sockets, is_handover, are_kept } = InheritedSockets::take()?;
     let server = match sockets.is_empty() {
         true => Server::bind(config)?,
-        false => Server::adopt(config, sockets)?,
+        false => Server::adopt(config, sockets, are_kept)?,
     };
     let mut server = server.with_config_file(file);
     match Invocation::current() {

@@ -146,28 +146,35 @@ impl SystemdEnv {
 pub struct InheritedSockets {
     /// The sockets; none if this process binds its own.
     pub sockets: Vec<OwnedFd>,
-    /// Whether they are those of an older process of this program, which waits to hand over.
+    /// Whether they are from an older process of this program, which waits to hand over.
     pub is_handover: bool,
+    /// Whether systemd keeps them, so that connections wait for the next process.
+    pub are_kept: bool,
 }
 
 /// The first descriptor that systemd passes (sd_listen_fds(3)).
 const LISTEN_FDS_START: RawFd = 3;
-/// The descriptors that an older process of this program passes, separated by commas.
+/// The descriptors that an older process of this program passes, separated by commas, behind [`KEPT`] if systemd keeps
+/// them.
 const HANDOVER: &str = "YTCANAL_LISTENERS";
+const KEPT: &str = "kept:";
 
 impl InheritedSockets {
     /// Takes the sockets of an older process or of systemd. To be called once, before the process opens any descriptor.
     pub fn take() -> io::Result<InheritedSockets> {
-        if let Ok(numbers) = env::var(HANDOVER) {
-            let numbers: Result<Vec<RawFd>, _> = numbers.split(',').map(str::parse).collect();
-            let sockets = take_descriptors(numbers.map_err(io::Error::other)?)?;
-            return Ok(InheritedSockets { sockets, is_handover: true });
+        if let Ok(list) = env::var(HANDOVER) {
+            let numbers = list.trim_start_matches(KEPT).split(',').map(str::parse);
+            let numbers = numbers.collect::<Result<Vec<RawFd>, _>>().map_err(io::Error::other)?;
+            let (sockets, are_kept) = (take_descriptors(numbers)?, list.starts_with(KEPT));
+            return Ok(InheritedSockets { sockets, is_handover: true, are_kept });
         }
         let number = |name| env::var(name).ok().and_then(|value| value.parse::<u32>().ok());
         let is_ours = number("LISTEN_PID") == Some(process::id());
         let count = number("LISTEN_FDS").filter(|_| is_ours).unwrap_or(0);
         let numbers = (0..count).filter_map(|at| LISTEN_FDS_START.checked_add_unsigned(at));
-        Ok(InheritedSockets { sockets: take_descriptors(numbers)?, is_handover: false })
+        let sockets = take_descriptors(numbers)?;
+        let are_kept = !sockets.is_empty();
+        Ok(InheritedSockets { sockets, is_handover: false, are_kept })
     }
 }
 
@@ -196,11 +203,16 @@ impl Invocation {
         Ok(Invocation { program: env::current_exe()?, arguments: env::args_os().skip(1).collect() })
     }
 
-    /// Returns a command that calls it again, with these listening sockets.
-    pub fn command<'s>(&self, sockets: impl Iterator<Item = BorrowedFd<'s>>) -> Command {
+    /// Returns a command that calls it again, with these listening sockets, which systemd keeps or not.
+    pub fn command<'s>(
+        &self,
+        sockets: impl Iterator<Item = BorrowedFd<'s>>,
+        are_kept: bool,
+    ) -> Command {
         let numbers: Vec<String> = sockets.map(|socket| socket.as_raw_fd().to_string()).collect();
+        let list = format!("{}{}", if are_kept { KEPT } else { "" }, numbers.join(","));
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).env(HANDOVER, numbers.join(","));
+        command.args(&self.arguments).env(HANDOVER, list);
         // They name this process.
         for variable in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID"] {
             command.env_remove(variable);

@@ -29,18 +29,23 @@ pub(super) struct Handover {
     invocation: Invocation,
     /// The listening sockets. They stay open as long as this does.
     sockets: Vec<OwnedFd>,
+    /// Whether systemd keeps them, too.
+    are_kept: bool,
 }
 
 impl Handover {
-    pub(super) fn new(invocation: Invocation, listeners: &[Listener]) -> io::Result<Handover> {
+    pub(super) fn new(
+        invocation: Invocation,
+        listeners: &[Listener],
+        are_kept: bool,
+    ) -> io::Result<Handover> {
         let sockets = listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned());
-        Ok(Handover { invocation, sockets: sockets.collect::<io::Result<_>>()? })
+        Ok(Handover { invocation, sockets: sockets.collect::<io::Result<_>>()?, are_kept })
     }
 
     /// Starts a successor, and sends it when it could serve.
     pub(super) fn start(&self, started: &Sender<io::Result<Successor>>) {
-        let (started, successor) =
-            (started.clone(), Successor::start(&self.invocation, &self.sockets));
+        let (started, successor) = (started.clone(), Successor::start(self));
         let thread = thread::Builder::new().name("handover".into());
         let spawned = thread.spawn(move || {
             // Nobody receives it if this process ends meanwhile.
@@ -60,11 +65,12 @@ pub(super) struct Successor {
 
 impl Successor {
     /// Starts a process of the program with these sockets.
-    fn start(invocation: &Invocation, sockets: &[OwnedFd]) -> io::Result<Successor> {
+    fn start(handover: &Handover) -> io::Result<Successor> {
         let (control, theirs) = UnixStream::pair()?;
         control.set_read_timeout(Some(START_TIMEOUT))?;
-        let mut command = invocation.command(sockets.iter().map(AsFd::as_fd));
-        sys::inherit(&mut command, sockets.iter().map(AsFd::as_fd));
+        let sockets = || handover.sockets.iter().map(AsFd::as_fd);
+        let mut command = handover.invocation.command(sockets(), handover.are_kept);
+        sys::inherit(&mut command, sockets());
         let child = command.stdin(Stdio::from(OwnedFd::from(theirs))).spawn()?;
         Ok(Successor { child, control })
     }

@@ -31,13 +31,14 @@ fi
 
 units=$root/etc/systemd/system
 tests=/usr/local/share/ytcanal-tests
-rm -rf "$root$tests" "$root/etc/ytcanal" "$root/etc/credstore" "$units"/ytcanal.service* "$units"/probe*.service "$units/down.service"
+rm -rf "$root$tests" "$root/etc/ytcanal" "$root/etc/credstore" "$units"/ytcanal.service* "$units/ytcanal.socket" "$units"/probe*.service "$units/down.service"
 mkdir -p "$root$tests" "$units/ytcanal.service.d" "$units/multi-user.target.wants"
 cp "$here"/tests/system/*.py "$root$tests"
 cp -r "$here/tests/ytdlp/plugins" "$root$tests"
 install -D -m 755 "$program" "$root/usr/local/bin/ytcanal"
 install -D -m 644 "$here/config/ytcanal.toml" "$root/etc/ytcanal/ytcanal.toml"
 install -D -m 644 "$here/systemd/ytcanal.service" "$units/ytcanal.service"
+install -D -m 644 "$here/systemd/ytcanal.socket" "$units/ytcanal.socket"
 # The check once more, where yt-dlp is called as a command.
 printf '[resolver]\nfork_server = false\n' > "$root/etc/ytcanal/command.toml"
 printf '[Service]\nExecStartPre=/usr/local/bin/ytcanal check --config /etc/ytcanal/command.toml\n' \
