@@ -215,7 +215,7 @@ impl Running<'_> {
                 released = Instant::now();
             }
             let evict = self.app.upstream.evict_idle();
-            let report = reporter.report(self.app.stream_limiter.in_use());
+            let report = self.report(reporter);
             let due = evict.min(report).min(RELEASE_INTERVAL);
             select! {
                 recv(self.signals) -> signal => match signal {
@@ -241,6 +241,11 @@ impl Running<'_> {
         }
     }
 
+    /// Sends what is due to systemd; returns the time until the next call is due.
+    fn report(&self, reporter: &mut Reporter<'_>) -> Duration {
+        reporter.report(self.app.stream_limiter.in_use(), self.http_server.bytes_sent())
+    }
+
     /// Makes a process that could serve the one that does.
     fn hand_over(&self, successor: Successor) -> io::Result<()> {
         let pid = successor.id();
@@ -263,7 +268,7 @@ impl Running<'_> {
         let deadline = channel::after(self.app.config.limits.drain_timeout.0);
         let mut report = || {
             let reporter = reporter.as_mut();
-            reporter.map_or(RELEASE_INTERVAL, |reporter| reporter.report(streams.in_use()))
+            reporter.map_or(RELEASE_INTERVAL, |reporter| self.report(reporter))
         };
         wait_for_drain(all_closed, self.signals, &deadline, &mut report)
     }
@@ -275,12 +280,12 @@ impl Running<'_> {
         let deadline = channel::after(app.config.limits.drain_timeout.0);
         app.lookup_limiter.close();
         let drained = streams.close();
-        let mut report = || reporter.report(streams.in_use());
+        let mut report = || self.report(&mut reporter);
         let in_time = wait_for_drain(drained, self.signals, &deadline, &mut report);
         self.http_server.close();
         reporter.release_loops();
         // The last bytes of streams and of small responses are still on their way.
-        let mut report = || reporter.report(streams.in_use());
+        let mut report = || self.report(&mut reporter);
         in_time && wait_for_drain(all_closed, self.signals, &deadline, &mut report)
     }
 

@@ -3,6 +3,7 @@
 //! **Invariant:** no sign of life is sent unless every accept loop has turned since the last one. What hangs in the
 //! handler of a request is no reason to restart a server that serves others.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,10 +34,40 @@ pub(super) struct Reporter<'n> {
     phase: Phase,
     /// The last status, and when it was sent. `None` if the next one need not wait.
     status: (String, Option<Instant>),
+    throughput: Throughput,
     /// Added to the status.
     remark: &'static str,
     lived: Instant,
     extended: Option<Instant>,
+}
+
+/// How many bytes were sent lately.
+struct Throughput {
+    sent: u64,
+    since: Instant,
+    megabytes_per_second: f64,
+}
+
+impl Throughput {
+    fn update(&mut self, sent: u64) {
+        let elapsed = self.since.elapsed();
+        if elapsed >= STATUS_INTERVAL {
+            let bytes = sent.saturating_sub(self.sent) as f64;
+            let megabytes_per_second = bytes / 1e6 / elapsed.as_secs_f64();
+            *self = Throughput { sent, since: Instant::now(), megabytes_per_second };
+        }
+    }
+}
+
+/// As in ", 12 MB/s"; nothing below 0.1.
+impl fmt::Display for Throughput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.megabytes_per_second {
+            ..0.1 => Ok(()),
+            few @ ..10.0 => write!(f, ", {few:.1} MB/s"),
+            many => write!(f, ", {many:.0} MB/s"),
+        }
+    }
 }
 
 /// Returns how often an accept loop must turn for the watchdog that is set.
@@ -49,7 +80,8 @@ impl<'n> Reporter<'n> {
     pub(super) fn new(notify: &'n SdNotify, pulses: Vec<Arc<Pulse>>) -> Reporter<'n> {
         let status = (String::new(), None);
         let (phase, lived) = (Phase::Serving, Instant::now());
-        Reporter { notify, pulses, phase, status, remark: "", lived, extended: None }
+        let throughput = Throughput { sent: 0, since: lived, megabytes_per_second: 0.0 };
+        Reporter { notify, pulses, phase, status, throughput, remark: "", lived, extended: None }
     }
 
     /// Reports that `reload` runs, and what came of it: whether the configuration is valid.
@@ -72,8 +104,10 @@ impl<'n> Reporter<'n> {
         self.pulses.clear();
     }
 
-    /// Sends what is due; returns the time until the next call is due.
-    pub(super) fn report(&mut self, streams: usize) -> Duration {
+    /// Sends what is due of a server with so many streams, which has sent so many bytes; returns the time until the next
+    /// call is due.
+    pub(super) fn report(&mut self, streams: usize, sent: u64) -> Duration {
+        self.throughput.update(sent);
         self.report_status(streams);
         if self.phase == Phase::Draining && has_passed(self.extended, STATUS_INTERVAL) {
             self.notify.extend_timeout(EXTENSION);
@@ -98,7 +132,8 @@ impl<'n> Reporter<'n> {
             return;
         }
         let plural = if streams == 1 { "" } else { "s" };
-        let status = format!("{:?}: {streams} stream{plural}{}", self.phase, self.remark);
+        let Reporter { phase, throughput, remark, .. } = self;
+        let status = format!("{phase:?}: {streams} stream{plural}{throughput}{remark}");
         if status != *last {
             self.notify.status(&status);
             self.status = (status, Some(Instant::now()));
@@ -148,42 +183,56 @@ mod tests {
         let systemd = Systemd::new(None);
         let mut reporter = Reporter::new(&systemd.notify, Vec::new());
         let mut report = |streams| {
-            reporter.report(streams);
+            reporter.report(streams, 0);
             systemd.received()
         };
         assert_eq!(report(1), ["STATUS=Serving: 1 stream"]);
         assert!(report(2).is_empty() && report(1).is_empty());
         let long_ago = Instant::now().checked_sub(STATUS_INTERVAL);
         reporter.status.1 = long_ago;
-        reporter.report(1);
+        reporter.report(1, 0);
         assert!(systemd.received().is_empty());
-        reporter.report(3);
+        reporter.report(3, 0);
         assert_eq!(systemd.received(), ["STATUS=Serving: 3 streams"]);
         reporter.reload(|| false);
-        reporter.report(3);
+        reporter.report(3, 0);
         let received = systemd.received();
         assert!(received[0].starts_with("RELOADING=1\nMONOTONIC_USEC="), "{received:?}");
         let status = format!("STATUS=Serving: 3 streams{INVALID}");
         assert_eq!(received[1..], ["READY=1".to_owned(), status]);
         reporter.reload(|| true);
-        reporter.report(3);
+        reporter.report(3, 0);
         assert_eq!(systemd.received()[2], "STATUS=Serving: 3 streams");
+    }
+
+    #[test]
+    fn the_status_tells_how_fast_bytes_are_sent() {
+        let systemd = Systemd::new(None);
+        let mut reporter = Reporter::new(&systemd.notify, Vec::new());
+        for (sent, expected) in
+            [(61_000_000, ", 12 MB/s"), (73_250_000, ", 2.4 MB/s"), (73_300_000, "")]
+        {
+            reporter.throughput.since = Instant::now().checked_sub(STATUS_INTERVAL).unwrap();
+            reporter.status.1 = None;
+            reporter.report(3, sent);
+            assert_eq!(systemd.received(), [format!("STATUS=Serving: 3 streams{expected}")]);
+        }
     }
 
     #[test]
     fn a_drain_is_given_more_time_again_and_again() {
         let systemd = Systemd::new(None);
         let mut reporter = Reporter::new(&systemd.notify, Vec::new());
-        reporter.report(1);
+        reporter.report(1, 0);
         reporter.stopping();
-        reporter.report(2);
+        reporter.report(2, 0);
         let more = "EXTEND_TIMEOUT_USEC=20000000";
         let received = systemd.received();
         assert_eq!(received[1..], ["STOPPING=1", "STATUS=Draining: 2 streams", more]);
-        reporter.report(2);
+        reporter.report(2, 0);
         assert!(systemd.received().is_empty());
         reporter.extended = Instant::now().checked_sub(STATUS_INTERVAL);
-        reporter.report(2);
+        reporter.report(2, 0);
         assert_eq!(systemd.received(), [more]);
     }
 
@@ -193,11 +242,11 @@ mod tests {
         let systemd = Systemd::new(Some(WATCHDOG));
         let pulses = vec![Arc::<Pulse>::default(), Arc::default()];
         let mut reporter = Reporter::new(&systemd.notify, pulses.clone());
-        reporter.report(0);
+        reporter.report(0, 0);
         systemd.received();
         let lives = |reporter: &mut Reporter<'_>| {
             thread::sleep(WATCHDOG / CHECKS);
-            reporter.report(0);
+            reporter.report(0, 0);
             systemd.received() == ["WATCHDOG=1"]
         };
         assert!(!lives(&mut reporter), "no loop has turned");
@@ -210,7 +259,7 @@ mod tests {
         assert!(!lives(&mut reporter));
         reporter.release_loops();
         assert!(lives(&mut reporter) && lives(&mut reporter));
-        assert_eq!(reporter.report(0), WATCHDOG / CHECKS);
+        assert_eq!(reporter.report(0, 0), WATCHDOG / CHECKS);
         assert!(turn_interval(&systemd.notify).unwrap() < WATCHDOG / CHECKS);
     }
 }
