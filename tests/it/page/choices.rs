@@ -3,6 +3,14 @@
 use super::looks::look;
 use super::site::Site;
 use super::{choose, download_to, downloaded, find, path_of_download};
+use crate::support::chromium::Chromium;
+
+/// Chooses audio alone in this format.
+fn choose_audio(chromium: &mut Chromium, format: &str) {
+    chromium.evaluate(&format!(
+        "[...document.querySelectorAll('#audio b')].find(b => b.textContent === '{format}').parentElement.click()"
+    ));
+}
 
 #[test]
 fn subtitles_and_languages_are_ticked_and_remembered() {
@@ -81,6 +89,10 @@ fn sponsors_stay_or_not() {
     chromium.open(&site.daemon.url("/"));
     find(&mut chromium, &site.page_url("tongues"));
     assert_eq!(path_of_download(&mut chromium), path);
+    // Nothing can be left out of what is encoded.
+    choose_audio(&mut chromium, "mp3");
+    let path = path_of_download(&mut chromium);
+    assert!(path.contains("mp3") && !path.contains("sponsorblock"), "{path}");
     site.assert_clean(&mut chromium);
 }
 
@@ -97,9 +109,7 @@ fn sound_comes_in_any_format_and_bit_rate() {
     for kind in ["m4a", "mp3", "opus", "ogg", "flac", "wav"] {
         assert!(offered.contains(kind), "{kind} in {offered}");
     }
-    chromium.evaluate(
-        "[...document.querySelectorAll('#audio b')].find(b => b.textContent === 'mp3').parentElement.click()",
-    );
+    choose_audio(&mut chromium, "mp3");
     choose(&mut chromium, "#rate", "128");
     look(&mut chromium, "sound");
     let path = path_of_download(&mut chromium);
