@@ -105,8 +105,8 @@ pub fn write(cues: &[Cue]) -> String {
     for (number, Cue { start, end, text }) in (1..).zip(cues) {
         let [start, end] = [start, end].map(|time| write_clock(*time, ','));
         let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
-        // It would begin a cue.
-        let text = text.replace(ARROW, "->");
+        // It would begin a cue, however many dashes are before it.
+        let text = text.replace(ARROW, "→");
         // An empty line would end the cue; there is none in a text.
         file.push_str(&format!("{number}\n{start} {ARROW} {end}\n{text}\n\n"));
     }

@@ -133,6 +133,13 @@ fn cues_follow_one_another() {
 }
 
 #[test]
+fn an_arrow_in_a_text_begins_no_cue() {
+    let cues = vtt("WEBVTT\n\n00:01.000 --> 00:02.000\na ---&gt; b -&gt;\n").unwrap();
+    let written = srt(&write_srt(&cues)).unwrap();
+    assert_eq!(brief(&written), [(1000, 2000, "a -→ b -&gt;")]);
+}
+
+#[test]
 fn limits() {
     let many = |count: usize| format!("WEBVTT\n{}", "\n00:01.000 --> 00:02.000\nx\n".repeat(count));
     assert_eq!(vtt(&many(MAX_CUES)).unwrap().len(), MAX_CUES);
