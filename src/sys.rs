@@ -19,6 +19,7 @@ mod allocator;
 mod confinement;
 mod epoll;
 mod files;
+mod inherited;
 mod memory_file;
 mod splice_pipe;
 
@@ -28,6 +29,7 @@ pub use confinement::{
 };
 pub use epoll::Epoll;
 pub use files::{make_new_files_readable, sync_file_system};
+pub use inherited::{inherit_detached, prepare_listener, take_descriptor};
 pub use memory_file::memory_file;
 pub use splice_pipe::SplicePipe;
 
@@ -126,33 +128,6 @@ pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
     // SAFETY: takes no pointers.
     checked(unsafe { libc::listen(socket.as_raw_fd(), backlog) })?;
     Ok(TcpListener::from(socket))
-}
-
-/// Has a listening socket that another process has bound queue up to `backlog` connections, and makes it non-blocking.
-/// Fails for what is no stream socket.
-pub fn prepare_listener(socket: BorrowedFd<'_>, backlog: i32) -> io::Result<()> {
-    set_nonblocking(socket)?;
-    // SAFETY: takes no pointers.
-    checked(unsafe { libc::listen(socket.as_raw_fd(), backlog) })
-}
-
-/// Owns a descriptor that this process was started with, and closes it in children. Each can be taken once: the caller
-/// must know that nothing else uses its number.
-pub fn take_descriptor(number: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: F_SETFD takes an int and no pointers, and fails for a number that is no descriptor.
-    checked(unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) })?;
-    owned(number)
-}
-
-/// Has the coming child inherit these descriptors, with their numbers. They must stay open until it was started.
-pub fn inherit<'s>(command: &mut Command, descriptors: impl Iterator<Item = BorrowedFd<'s>>) {
-    let numbers: Vec<RawFd> = descriptors.map(|descriptor| descriptor.as_raw_fd()).collect();
-    // SAFETY: between fork and exec only fcntl is called, which is async-signal-safe, and nothing is allocated.
-    unsafe {
-        command.pre_exec(move || {
-            numbers.iter().try_for_each(|number| checked(libc::fcntl(*number, libc::F_SETFD, 0)))
-        });
-    }
 }
 
 /// Begins a TCP connection without waiting for it: [`poll`] for [`WRITABLE`], then check

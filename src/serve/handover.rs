@@ -1,7 +1,7 @@
 //! Hands the listening sockets to a new process of the program, which may be a newer one: no connection is refused
 //! while that starts, and none is dropped.
 //!
-//! The new process gets the sockets, and a channel as its standard input. When it could serve, it sends a byte; the
+//! The new process gets the sockets, and a channel as its standard input. When it could serve, it sends its id; the
 //! old one makes it the main process of the service, lets it begin by a byte, and accepts no more connections.
 //!
 //! **Invariant:** until then the old process goes on, whatever becomes of the new one.
@@ -9,7 +9,7 @@
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Stdio};
+use std::process::{self, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -45,54 +45,51 @@ impl Handover {
 
     /// Starts a successor, and sends it when it could serve.
     pub(super) fn start(&self, started: &Sender<io::Result<Successor>>) {
-        let (started, successor) = (started.clone(), Successor::start(self));
+        let (started, control) = (started.clone(), self.start_process());
         let thread = thread::Builder::new().name("handover".into());
         let spawned = thread.spawn(move || {
             // Nobody receives it if this process ends meanwhile.
-            started.send(successor.and_then(Successor::wait_until_ready)).ok();
+            started.send(control.and_then(Successor::wait_until_ready)).ok();
         });
         if let Err(error) = spawned {
             log::error!("cannot hand over, and so going on: {error}");
         }
     }
+
+    /// Starts a process of the program with the sockets; returns the channel to it.
+    fn start_process(&self) -> io::Result<UnixStream> {
+        let (control, theirs) = UnixStream::pair()?;
+        control.set_read_timeout(Some(START_TIMEOUT))?;
+        let sockets = || self.sockets.iter().map(AsFd::as_fd);
+        let mut command = self.invocation.command(sockets(), self.are_kept);
+        sys::inherit_detached(&mut command, sockets());
+        command.stdin(Stdio::from(OwnedFd::from(theirs))).spawn()?.wait()?;
+        Ok(control)
+    }
 }
 
 /// The process that takes over. Dropping it before it begins ends it.
 pub(super) struct Successor {
-    child: Child,
+    pid: u32,
     control: UnixStream,
 }
 
 impl Successor {
-    /// Starts a process of the program with these sockets.
-    fn start(handover: &Handover) -> io::Result<Successor> {
-        let (control, theirs) = UnixStream::pair()?;
-        control.set_read_timeout(Some(START_TIMEOUT))?;
-        let sockets = || handover.sockets.iter().map(AsFd::as_fd);
-        let mut command = handover.invocation.command(sockets(), handover.are_kept);
-        sys::inherit(&mut command, sockets());
-        let child = command.stdin(Stdio::from(OwnedFd::from(theirs))).spawn()?;
-        Ok(Successor { child, control })
+    /// Waits until the process at the other end of `control` could serve.
+    fn wait_until_ready(mut control: UnixStream) -> io::Result<Successor> {
+        let mut pid = [0; 4];
+        control.read_exact(&mut pid).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => io::Error::other("the new process ended first"),
+            io::ErrorKind::WouldBlock => {
+                io::Error::other(format!("the new process took longer than {START_TIMEOUT:?}"))
+            }
+            _ => error,
+        })?;
+        Ok(Successor { pid: u32::from_ne_bytes(pid), control })
     }
 
     pub(super) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Waits until the process could serve; ends it if that takes too long.
-    fn wait_until_ready(mut self) -> io::Result<Successor> {
-        let ready = self.control.read_exact(&mut [0]);
-        if let Err(error) = ready {
-            self.child.kill().ok();
-            let status = self.child.wait()?;
-            let reason = match error.kind() {
-                io::ErrorKind::UnexpectedEof => format!("it ended first ({status})"),
-                io::ErrorKind::WouldBlock => format!("it took longer than {START_TIMEOUT:?}"),
-                _ => error.to_string(),
-            };
-            return Err(io::Error::other(reason));
-        }
-        Ok(self)
+        self.pid
     }
 
     /// Lets the process begin to serve.
@@ -105,7 +102,7 @@ impl Successor {
 pub(super) fn take_over() -> io::Result<()> {
     let mut control = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     control.set_read_timeout(Some(BEGIN_TIMEOUT))?;
-    control.write_all(&[1])?;
+    control.write_all(&process::id().to_ne_bytes())?;
     let begun = control.read_exact(&mut [0]);
     begun.map_err(|error| {
         io::Error::new(error.kind(), format!("the process that was to hand over did not: {error}"))

@@ -95,7 +95,7 @@ fn a_process_that_cannot_start_changes_nothing() {
     let valid = std::fs::read(daemon.config()).unwrap();
     std::fs::write(daemon.config(), "listen = 5\n").unwrap();
     signal(daemon.pid(), "USR2");
-    daemon.logs("cannot hand over, and so going on: it ended first");
+    daemon.logs("cannot hand over, and so going on: the new process ended first");
     assert!(daemon.log().contains("listen = 5"), "it says why: {}", daemon.log());
     assert_eq!(daemon.get("/healthz").head.status, 200);
     assert!(manager.messages().iter().all(|message| !message.starts_with("MAINPID")));
