@@ -12,7 +12,7 @@ tests=/usr/local/share/ytcanal-resolver-tests
 
 # Nothing of it, nor of other tests, is to be there for the next one.
 clean() {
-  rm -rf "$root$tests" "$root/etc/ytcanal" "$units"/ytcanal*.service* "$units"/ytcanal*.timer "$units"/ytcanal*.socket \
+  rm -rf "$root"/var/lib/systemd/timers/stamp-ytcanal* "$root$tests" "$root/etc/ytcanal" "$units"/ytcanal*.service* "$units"/ytcanal*.timer "$units"/ytcanal*.socket \
     "$units"/probe*.service "$units/down.service" "$units/timers.target.wants/ytcanal-resolver-update.timer" \
     "$root/etc/sysusers.d/ytcanal-resolver.conf" "$root/etc/tmpfiles.d/ytcanal-resolver.conf" \
     "$root/var/lib/ytcanal-resolver" "$root/var/log/journal"
