@@ -22,8 +22,8 @@ use crate::limits::StreamLimiter;
 use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 use crate::reloadable::Reloadable;
-use crate::request_id::{self, RequestId};
-use crate::request_record::{Asked, RequestRecord, RequestTotals};
+use crate::request_id;
+use crate::request_record::{Asked, RequestTotals};
 use crate::sys::{self, EventFd};
 
 mod body;
@@ -220,21 +220,9 @@ impl<'a> HttpServer<'a> {
             sys::set_notsent_lowat(&socket, NOTSENT_LOWAT)?;
         }
         let stall_limit = self.config.limits.client_stall_timeout.0;
-        let (shared, traffic) = (self.shared.clone(), Arc::default());
-        let (id, body_sent) = (RequestId::new(), 0);
-        let record = Arc::new(RequestRecord::new(peer.ip().to_canonical(), &self.shared.requests));
         let output = Output::Socket(socket);
-        let connection = Connection {
-            output,
-            peer,
-            is_unix,
-            stall_limit,
-            shared,
-            traffic,
-            id,
-            record,
-            body_sent,
-        };
+        let mut connection = Connection::new(output, peer, stall_limit, self.shared.clone());
+        connection.is_unix = is_unix;
         let identity = Identity::of_peer(peer.ip(), &self.access.get().config);
         let client = ClientConnection::new(connection, identity);
         self.spawn_connection(scope, client, handler, alive.clone())

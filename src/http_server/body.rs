@@ -292,8 +292,7 @@ mod tests {
     use crate::http_server::connection::Shared;
     use crate::http_server::output::Output;
     use crate::http_server::request::Preconditions;
-    use crate::request_id::RequestId;
-    use crate::request_record::{RequestRecord, RequestTotals};
+    use crate::request_record::RequestTotals;
     use crate::sys::EventFd;
     use std::io::{ErrorKind, Read};
     use std::net::{TcpListener, TcpStream};
@@ -309,23 +308,10 @@ mod tests {
         socket.set_nonblocking(true).unwrap();
         let (sent, zero_copy) = (AtomicU64::new(0), AtomicU64::new(0));
         let requests = Arc::<RequestTotals>::default();
-        let record = Arc::new(RequestRecord::new(peer.ip(), &requests));
         let shared = Arc::new(Shared { abort: EventFd::new().unwrap(), sent, zero_copy, requests });
         let stall_limit = Duration::from_secs(60);
         let identity = Identity::of_peer(peer.ip(), &AccessConfig::default());
-        let (traffic, id) = (Arc::default(), RequestId::new());
-        let (output, is_unix, body_sent) = (Output::Socket(socket), false, 0);
-        let connection = Connection {
-            output,
-            peer,
-            is_unix,
-            stall_limit,
-            shared,
-            traffic,
-            id,
-            record,
-            body_sent,
-        };
+        let connection = Connection::new(Output::Socket(socket), peer, stall_limit, shared);
         let connection = ClientConnection::new(connection, identity);
         let request = Request {
             head_only: false,

@@ -45,21 +45,9 @@ impl ClientConnection {
     ) -> io::Result<ClientConnection> {
         let output = Output::Local(LocalOutput::new(receiver)?);
         let address = IpAddr::from(Ipv4Addr::LOCALHOST);
-        let (peer, shared, traffic) = ((address, 0).into(), control.0.clone(), Arc::default());
-        // Nobody has asked, so that nothing is logged.
-        let record = Arc::new(RequestRecord::new(address, &shared.requests));
-        let (is_unix, stall_limit, id, body_sent) = (false, LOCAL_STALL, RequestId::new(), 0);
-        let connection = Connection {
-            output,
-            peer,
-            is_unix,
-            stall_limit,
-            shared,
-            traffic,
-            id,
-            record,
-            body_sent,
-        };
+        let (peer, shared) = ((address, 0).into(), control.0.clone());
+        // Nothing is asked, and so nothing logged.
+        let connection = Connection::new(output, peer, LOCAL_STALL, shared);
         let identity = Identity::of_peer(address, &AccessConfig::default());
         Ok(ClientConnection { connection, identity })
     }

@@ -62,6 +62,26 @@ impl Drop for Connection {
 }
 
 impl Connection {
+    /// Returns a connection on which nothing was asked yet.
+    pub(super) fn new(
+        output: Output,
+        peer: SocketAddr,
+        stall_limit: Duration,
+        shared: Arc<Shared>,
+    ) -> Connection {
+        Connection {
+            output,
+            peer,
+            is_unix: false,
+            stall_limit,
+            traffic: Arc::default(),
+            id: RequestId::new(),
+            record: Arc::new(RequestRecord::new(peer.ip().to_canonical(), &shared.requests)),
+            body_sent: 0,
+            shared,
+        }
+    }
+
     /// Returns the descriptor that becomes readable when the server aborts active connections.
     pub(super) fn abort(&self) -> BorrowedFd<'_> {
         self.shared.abort.as_fd()
