@@ -2,13 +2,14 @@
 //! checksums of its files.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use url::Url;
 
 use crate::archive::{ArchiveFormat, Checksum, Layout, Part, Sent};
 use crate::http_server::{Request, Selection, select};
+use crate::instruments::{CounterSet, Found};
 use crate::lru::LruMap;
 use crate::resolve::CookiesId;
 
@@ -161,32 +162,44 @@ pub struct ArchiveKey {
 }
 
 /// The plans.
-pub struct PlannedArchives(Mutex<LruMap<ArchiveKey, (Arc<PlannedArchive>, Instant)>>);
+pub struct PlannedArchives {
+    plans: Mutex<LruMap<ArchiveKey, (Arc<PlannedArchive>, Instant)>>,
+    lookups: CounterSet<Found>,
+}
 
 impl Default for PlannedArchives {
     fn default() -> PlannedArchives {
-        PlannedArchives(Mutex::new(LruMap::new(CACHE_SIZE)))
+        let plans = Mutex::new(LruMap::new(CACHE_SIZE));
+        PlannedArchives { plans, lookups: CounterSet::default() }
     }
 }
 
 impl PlannedArchives {
     /// Returns the plan of an archive.
     pub fn get(&self, key: &ArchiveKey) -> Option<Arc<PlannedArchive>> {
-        let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (plan, made) = plans.get(key)?;
-        (made.elapsed() < MAX_AGE).then(|| plan.clone())
+        let mut plans = self.lock();
+        let found = plans.get(key).filter(|(_, made)| made.elapsed() < MAX_AGE);
+        self.lookups.look(found.map(|(plan, _)| plan.clone()))
+    }
+
+    /// Returns how often a plan was found.
+    pub fn lookups(&self) -> &CounterSet<Found> {
+        &self.lookups
     }
 
     /// Remembers a plan; returns it.
     pub fn insert(&self, key: ArchiveKey, plan: PlannedArchive) -> Arc<PlannedArchive> {
         let (size, plan) = (plan.memory_size(), Arc::new(plan));
-        let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        plans.insert(key, (plan.clone(), Instant::now()), size);
+        self.lock().insert(key, (plan.clone(), Instant::now()), size);
         plan
     }
 
     /// Forgets the plan of an archive.
     pub fn remove(&self, key: &ArchiveKey) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.lock().remove(key);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LruMap<ArchiveKey, (Arc<PlannedArchive>, Instant)>> {
+        self.plans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

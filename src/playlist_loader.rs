@@ -17,6 +17,7 @@ use crate::cancel::CancelToken;
 use crate::error::{Error, InputError, UpstreamError};
 use crate::fetch::{self, Document, SegmentSizes};
 use crate::http_client::UpstreamClient;
+use crate::instruments::{CounterSet, Found};
 use crate::lru::LruMap;
 use crate::media::segments::SegmentList;
 use crate::media::selection::{FormatRequest, Quality};
@@ -51,6 +52,7 @@ pub struct PlaylistLoader {
     /// How long the lengths are looked for if they are waited for.
     plan_timeout: Duration,
     loaded: Mutex<LruMap<Key, Loaded>>,
+    lookups: CounterSet<Found>,
     inexact: InexactTracks,
 }
 
@@ -84,6 +86,7 @@ impl PlaylistLoader {
             upstream: upstream.clone(),
             plan_timeout,
             loaded,
+            lookups: CounterSet::default(),
             inexact: InexactTracks::default(),
         }
     }
@@ -126,6 +129,11 @@ impl PlaylistLoader {
         })?;
         let heads = if is_exact { all_heads } else { Vec::new() };
         Ok(LoadedMedia { media: Media { tracks, ..media }, heads })
+    }
+
+    /// Returns how often a playlist was found among those that were loaded.
+    pub fn lookups(&self) -> &CounterSet<Found> {
+        &self.lookups
     }
 
     /// Returns a track that can be read, with what finds fresh locations of it.
@@ -189,8 +197,8 @@ impl PlaylistLoader {
             return Ok((Loaded::new(tracks), Vec::new()));
         }
         let key = key(track, is_lone, options);
-        let kept = self.lock().get(&key).cloned();
-        if let Some(kept) = kept.filter(|kept| kept.since.elapsed() < MAX_AGE) {
+        let kept = self.lock().get(&key).filter(|kept| kept.since.elapsed() < MAX_AGE).cloned();
+        if let Some(kept) = self.lookups.look(kept) {
             return Ok((kept, Vec::new()));
         }
         let located = self.locate(track, request)?;

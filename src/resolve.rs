@@ -8,19 +8,18 @@
 
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, OnceLock};
 
 use url::Url;
 
 use crate::cancel::CancelToken;
-use crate::config::{ChildEnv, Config};
-use crate::error::{Error, LimitExceeded, Rate, Resource};
-use crate::instruments::Found;
+use crate::config::Config;
+use crate::error::{Error, LimitExceeded};
+use crate::instruments::{CounterSet, Found, HistogramSet, Outcome};
 use crate::limits::{Client, RateLimiter, StreamLimiter};
 use crate::media::page_media::PageMedia;
-use crate::memory_budget::{MemoryBudget, Reservation};
-use crate::net::{Dialer, Refused, SocksGateway, target};
+use crate::memory_budget::MemoryBudget;
+use crate::net::Dialer;
 use crate::runtime_dir::RuntimeDir;
 
 mod backend;
@@ -34,10 +33,10 @@ mod js_check;
 mod lists;
 mod media;
 mod memory_watch;
+mod page_reader;
 mod page_url;
 mod plugin;
 mod sites;
-mod statistics;
 mod subprocess;
 mod version;
 pub mod ytdlp_json;
@@ -50,46 +49,21 @@ pub use media::{media, without_tracks};
 pub use page_url::parse_page_url;
 pub use version::{MAX_AGE, YtdlpVersion};
 
-use backend::{Backend, BackendError, Call, Launch, Output};
 use cache::{Lookup, PageCache, PageKey};
-use fork_server::ForkServerBackend;
-use freshness::LastBreakage;
 use lists::ListCache;
-use sites::Sites;
-use statistics::Statistics;
-use subprocess::SubprocessBackend;
+use page_reader::PageReader;
 use ytdlp_json::Page;
-
-/// Memory that parsing an output takes, in lengths of it: the output, a text of it without escapes, and the page.
-const PARSING_FACTOR: usize = 3;
 
 /// Reads pages and caches the results.
 pub struct Resolver {
-    config: Config,
-    dialer: Arc<Dialer>,
-    /// Carries every connection of yt-dlp.
-    _gateway: SocksGateway,
-    /// The ways to run yt-dlp; the first one that works is used.
-    backends: Vec<Box<dyn Backend>>,
-    /// Limits concurrent runs.
-    limiter: StreamLimiter,
-    /// Limits how often a client has pages read.
-    rate_limiter: Arc<RateLimiter>,
-    /// Holds the cache of yt-dlp.
-    runtime_dir: Arc<RuntimeDir>,
+    reader: PageReader,
     cache: PageCache,
     /// The files of cookies that tokens have.
     token_cookies: Option<Arc<dyn TokenCookies>>,
     /// The parts of lists that were read.
     lists: ListCache,
-    /// Limits how often pages of a site are read.
-    sites: Sites,
-    /// Limits the memory of outputs while they are read and parsed.
-    memory: Arc<MemoryBudget>,
-    /// Held while an output is parsed.
-    parsing: Mutex<()>,
-    statistics: Statistics,
-    last_breakage: LastBreakage,
+    /// How often a page was in the cache, or was just being read.
+    lookups: CounterSet<Found>,
     /// The page that this program serves itself, for the demo.
     built_in_page: OnceLock<Arc<PageMedia>>,
 }
@@ -104,31 +78,8 @@ impl Resolver {
         rate_limiter: &Arc<RateLimiter>,
     ) -> io::Result<Resolver> {
         let resolver = &config.resolver;
-        let gateway = SocksGateway::open(dialer)?;
-        let launch = Arc::new(Launch {
-            config: config.clone(),
-            environment: ChildEnv::with(Some(&gateway.url())),
-            runtime: runtime.clone(),
-            gateway: gateway.port(),
-        });
-        let mut backends: Vec<Box<dyn Backend>> = Vec::new();
-        if resolver.fork_server {
-            backends.push(Box::new(ForkServerBackend::new(launch.clone())));
-        }
-        backends.push(Box::new(SubprocessBackend { launch }));
         Ok(Resolver {
-            config: config.clone(),
-            dialer: dialer.clone(),
-            _gateway: gateway,
-            backends,
-            // Every waiting request holds a stream permit, and these are limited.
-            limiter: StreamLimiter::new(
-                Resource::Pages,
-                resolver.processes,
-                resolver.processes_per_client,
-            )
-            .without_queue_limit(),
-            rate_limiter: rate_limiter.clone(),
+            reader: PageReader::new(config, dialer, runtime, memory, rate_limiter)?,
             cache: PageCache::new(
                 usize::try_from(resolver.cache.0).unwrap_or(usize::MAX),
                 resolver.cache_ttl.0,
@@ -136,12 +87,7 @@ impl Resolver {
             ),
             token_cookies: None,
             lists: ListCache::new(resolver.cache_ttl.0),
-            sites: Sites::new(resolver),
-            runtime_dir: runtime.clone(),
-            memory: memory.clone(),
-            parsing: Mutex::new(()),
-            statistics: Statistics::default(),
-            last_breakage: LastBreakage::default(),
+            lookups: CounterSet::default(),
             built_in_page: OnceLock::new(),
         })
     }
@@ -156,14 +102,24 @@ impl Resolver {
         self.built_in_page.get_or_init(|| Arc::new(page));
     }
 
-    /// Returns what is counted of page readings.
-    pub fn statistics(&self) -> &Statistics {
-        &self.statistics
+    /// Returns how long it took to read pages, or to fail.
+    pub fn readings(&self) -> &HistogramSet<Outcome> {
+        &self.reader.readings
+    }
+
+    /// Returns how often a page was found that need not be read.
+    pub fn lookups(&self) -> &CounterSet<Found> {
+        &self.lookups
+    }
+
+    /// Returns how often a part of a list was found.
+    pub fn list_lookups(&self) -> &CounterSet<Found> {
+        &self.lists.lookups
     }
 
     /// Returns what limits concurrent readings.
     pub fn limiter(&self) -> &StreamLimiter {
-        &self.limiter
+        &self.reader.limiter
     }
 
     /// Returns what the page behind `page_url` offers.
@@ -191,14 +147,12 @@ impl Resolver {
         loop {
             match self.cache.get(&page.key, generation)? {
                 Lookup::Hit(page) => {
-                    self.statistics.cache.of(Found::Hit).increment();
+                    self.lookups.of(Found::Hit).increment();
                     return Ok((page, false));
                 }
                 Lookup::Miss(flight) => {
-                    self.statistics.cache.of(Found::Miss).increment();
-                    let started = Instant::now();
+                    self.lookups.of(Found::Miss).increment();
                     let read = self.read_media(&page, generation, context);
-                    self.statistics.read(&read, started.elapsed());
                     return flight.complete(read).map(|page| (page, true));
                 }
                 Lookup::InFlight(waiter) => match waiter.wait(context.cancel)? {
@@ -209,7 +163,7 @@ impl Resolver {
                         LimitExceeded::Client(_) | LimitExceeded::Rate(..),
                     ))) => {}
                     Some(Ok(page)) if page.generation > generation => {
-                        self.statistics.cache.of(Found::Hit).increment();
+                        self.lookups.of(Found::Hit).increment();
                         return Ok((page, true));
                     }
                     Some(Ok(_)) => {}
@@ -245,7 +199,7 @@ impl Resolver {
             resolve_error(ResolveError::cookies(key, &why.to_string()))
         };
         let (key, file) = match client.token_with_cookies() {
-            None => ("resolver.cookies_file", self.config.resolver.cookies_file.clone()),
+            None => ("resolver.cookies_file", self.reader.config.resolver.cookies_file.clone()),
             Some(token) => {
                 let key = "cookies_file of the token";
                 let file = self.token_cookies.as_ref().and_then(|files| files.cookies_file(token));
@@ -274,7 +228,7 @@ impl Resolver {
         media.map_err(resolve_error)
     }
 
-    /// Reads a page; if it is a list, `part` of its entries.
+    /// Reads a page; if it is a list, `part` of its entries. Remembers a failure that lasts.
     fn read(
         &self,
         to_read: &PageToRead,
@@ -282,114 +236,11 @@ impl Resolver {
         generation: u64,
         context: &RequestContext<'_>,
     ) -> Result<Page, Error> {
-        let started = Instant::now();
-        let page_url = &to_read.key.page_url;
-        let policy = self.dialer.policy();
-        if !policy.permits_page(page_url) {
-            self.dialer.refusals().of(Refused::Page).increment();
-            let (host, port) = target(page_url);
-            return Err(resolve_error(ResolveError::address(policy.refusal(host, port))));
-        }
-        let mut memory = self.memory.reservation();
-        self.sites.check(page_url).map_err(resolve_error)?;
-        // A download that was admitted goes on, whatever its client has read since.
-        let is_new = generation == 0;
-        if is_new {
-            self.rate_limiter.charge(context.client, Rate::Pages)?;
-        }
-        let is_stranger = is_new && context.client.is_far();
-        self.sites.begin(page_url, is_stranger).map_err(resolve_error)?;
-        let output = self.run(to_read, part, started, context, &mut memory)?;
-        let page = if output.code == 0 {
-            self.parse(page_url, part, output.stdout, &mut memory)
-        } else {
-            Err(classify::classify(output.code, &output.stderr))
-        };
-        self.sites.record(page_url, page.as_ref().err());
-        let host = page_url.host_str().unwrap_or_default();
-        match &page {
-            Ok(page) => {
-                let (count, what) = match page {
-                    Page::Media(media) => (media.renditions.len(), "renditions"),
-                    Page::List(list) => (list.entries.len(), "entries"),
-                };
-                log::debug!("read a page of {host} in {:.1?}: {count} {what}", started.elapsed());
-            }
-            Err(why) => {
-                log::debug!("failed to read a page of {host}: {}", why.message);
-                self.last_breakage.record(why);
-                if why.is_lasting() {
-                    self.cache.insert_failure(&to_read.key, why);
-                }
-            }
+        let page = self.reader.read(to_read, part, generation, context)?;
+        if let Some(why) = page.as_ref().err().filter(|why| why.is_lasting()) {
+            self.cache.insert_failure(&to_read.key, why);
         }
         page.map_err(resolve_error)
-    }
-
-    /// Parses what yt-dlp printed, one page at a time: a large one takes memory.
-    fn parse(
-        &self,
-        page_url: &Url,
-        part: u32,
-        json: Vec<u8>,
-        memory: &mut Reservation,
-    ) -> Result<Page, ResolveError> {
-        let _turn = self.parsing.lock().unwrap_or_else(PoisonError::into_inner);
-        let needed = json.len().saturating_mul(PARSING_FACTOR);
-        if !memory.grow(u64::try_from(needed).unwrap_or(u64::MAX)) {
-            return Err(ResolveError::no_memory());
-        }
-        let mut page = ytdlp_json::read(page_url, part, json)?;
-        if let Page::Media(media) = &mut page {
-            self.check_sponsorblock(media);
-        }
-        Ok(page)
-    }
-
-    /// Logs why the segments could not be had, if so. Those that were not requested are none.
-    fn check_sponsorblock(&self, media: &mut PageMedia) {
-        if self.config.resolver.sponsorblock.is_empty() {
-            media.sponsorblock = None;
-        }
-        if let Some(failure) = media.sponsorblock.as_ref().and_then(|told| told.failure.as_ref()) {
-            log::warn!("reading a page without segments of SponsorBlock: {failure}");
-        }
-    }
-
-    fn run(
-        &self,
-        to_read: &PageToRead,
-        part: u32,
-        started: Instant,
-        context: &RequestContext<'_>,
-        memory: &mut Reservation,
-    ) -> Result<Output, Error> {
-        let limit = self.config.resolver.timeout.0;
-        let deadline = started + limit;
-        let RequestContext { client, cancel } = *context;
-        let _permit = self.limiter.try_acquire(client, cancel, limit)?;
-        let cache = self.runtime_dir.pages();
-        let arguments = backend::arguments(&self.config, &cache, &to_read.key.page_url, part);
-        let cookies = to_read.cookies.as_ref();
-        self.run_backends(Call { arguments: &arguments, cookies, deadline, cancel }, memory)
-    }
-
-    /// Runs yt-dlp in the first way that works.
-    fn run_backends(&self, call: Call<'_>, memory: &mut Reservation) -> Result<Output, Error> {
-        let limit = self.config.resolver.timeout.0;
-        for backend in &self.backends {
-            return match backend.run(call, memory) {
-                Ok(output) => Ok(output),
-                Err(BackendError::Cancelled) => Err(Error::Stopped),
-                Err(BackendError::TimedOut) => Err(resolve_error(ResolveError::timeout(limit))),
-                Err(BackendError::Failed(why)) => Err(resolve_error(why)),
-                Err(BackendError::Unavailable(why)) => {
-                    log::debug!("starting yt-dlp for each page: fork server unavailable: {why}");
-                    continue;
-                }
-            };
-        }
-        Err(resolve_error(ResolveError::failed("no backend is available")))
     }
 }
 

@@ -127,19 +127,22 @@ fn write_pages(text: &mut Exposition, app: &App) {
             text.one(Kind::Gauge, name, help, released as f64);
         }
     }
-    let pages = app.resolver.statistics();
+    let readings = app.resolver.readings();
     let name = "ytcanal_pages_read_total";
     text.family(Kind::Counter, name, "Page links that yt-dlp has read, by result.");
-    for (result, readings) in pages.readings.iter() {
+    for (result, readings) in readings.iter() {
         text.sample(name, &[("result", result.as_str())], readings.count() as f64);
     }
     let help = "Time that it took to read a page, by result.";
-    text.histograms(("ytcanal_page_read_seconds", "result"), help, pages.readings.iter());
+    text.histograms(("ytcanal_page_read_seconds", "result"), help, readings.iter());
     let name = "ytcanal_cache_lookups_total";
     text.family(Kind::Counter, name, "Looks into caches, by what was found.");
     for (cache, lookups) in [
-        ("pages", &pages.cache),
+        ("pages", app.resolver.lookups()),
+        ("lists", app.resolver.list_lookups()),
+        ("playlists", app.playlist_loader.lookups()),
         ("plans", app.plan_cache.lookups()),
+        ("archives", app.planned_archives.lookups()),
         ("subtitles", app.subtitle_cache.lookups()),
         ("covers", app.covers.lookups()),
     ] {

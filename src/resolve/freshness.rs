@@ -33,12 +33,12 @@ impl LastBreakage {
 impl Resolver {
     /// Returns the version of the yt-dlp that reads the next page, if it is found without running it.
     pub fn version(&self) -> Option<YtdlpVersion> {
-        YtdlpVersion::installed(&config::find_resolver(&self.config.resolver.command)?)
+        YtdlpVersion::installed(&config::find_resolver(&self.reader.config.resolver.command)?)
     }
 
     /// Returns the age in days of an old yt-dlp that has lately failed to understand a page.
     pub fn outdated_for(&self) -> Option<i64> {
-        let version = self.last_breakage.is_recent().then(|| self.version())??;
+        let version = self.reader.last_breakage.is_recent().then(|| self.version())??;
         version.age().filter(|days| *days > MAX_AGE)
     }
 }

@@ -12,9 +12,9 @@ use std::time::Instant;
 use serde_json::Value;
 use url::Url;
 
-use super::backend::{self, Call};
+use super::Resolver;
+use super::backend::{self, Call, Output};
 use super::classify::MAX_MESSAGE;
-use super::{Output, Resolver};
 use crate::cancel::CancelToken;
 use crate::text::one_line;
 
@@ -48,31 +48,31 @@ impl Resolver {
     /// Runs the command with these arguments, and returns both outputs if it ends in time.
     pub fn run_tool(&self, arguments: &[&str]) -> Option<String> {
         let arguments: Vec<String> = arguments.iter().copied().map(str::to_owned).collect();
-        let deadline = Instant::now() + self.config.resolver.timeout.0;
-        let (cancel, mut memory) = (CancelToken::new().ok()?, self.memory.reservation());
+        let deadline = Instant::now() + self.reader.config.resolver.timeout.0;
+        let (cancel, mut memory) = (CancelToken::new().ok()?, self.reader.memory.reservation());
         let call = Call { arguments: &arguments, cookies: None, deadline, cancel: &cancel };
         // The subprocess is the last backend, and always available.
-        let output = self.backends.last()?.run(call, &mut memory).ok()?;
+        let output = self.reader.backends.last()?.run(call, &mut memory).ok()?;
         Some(String::from_utf8_lossy(&output.stdout).into_owned() + &output.stderr)
     }
 
     fn run_check(&self) -> Result<Output, String> {
-        let dir = self.runtime_dir.pages().join("trial");
+        let dir = self.reader.runtime_dir.pages().join("trial");
         let package = dir.join("ytcanal/yt_dlp_plugins/extractor");
         let failed = |error: io::Error| format!("cannot write to {}: {error}", dir.display());
         fs::create_dir_all(&package).map_err(failed)?;
         fs::write(package.join("trial.py"), EXTRACTOR).map_err(failed)?;
-        let mut config = self.config.clone();
+        let mut config = self.reader.config.clone();
         let plugins = dir.to_string_lossy().into_owned();
         config.resolver.extra_args.extend(["--plugin-dirs".into(), plugins]);
         config.resolver.extractors = vec!["ytcanal-trial".into()];
         let page_url = Url::parse(LINK).map_err(|error| error.to_string())?;
-        let arguments = backend::arguments(&config, &self.runtime_dir.pages(), &page_url, 0);
-        let deadline = Instant::now() + self.config.resolver.timeout.0;
+        let arguments = backend::arguments(&config, &self.reader.runtime_dir.pages(), &page_url, 0);
+        let deadline = Instant::now() + self.reader.config.resolver.timeout.0;
         let cancel = CancelToken::new().map_err(|error| error.to_string())?;
-        let mut memory = self.memory.reservation();
+        let mut memory = self.reader.memory.reservation();
         let call = Call { arguments: &arguments, cookies: None, deadline, cancel: &cancel };
-        self.run_backends(call, &mut memory).map_err(|error| error.to_string())
+        self.reader.run_backends(call, &mut memory).map_err(|error| error.to_string())
     }
 }
 

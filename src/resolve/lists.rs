@@ -9,6 +9,7 @@ use super::cache::PageKey;
 use super::ytdlp_json::Page;
 use super::{RequestContext, Resolver, resolve_error};
 use crate::error::Error;
+use crate::instruments::{CounterSet, Found};
 use crate::lru::LruMap;
 use crate::media::page_list::PageList;
 use crate::media::page_media::PageMedia;
@@ -29,6 +30,7 @@ pub enum PageContent {
 pub(super) struct ListCache {
     ttl: Duration,
     parts: Mutex<LruMap<(PageKey, u32), CachedPart>>,
+    pub(super) lookups: CounterSet<Found>,
 }
 
 struct CachedPart {
@@ -39,13 +41,18 @@ struct CachedPart {
 impl ListCache {
     /// Makes a cache in which parts stay for `ttl` at most.
     pub(super) fn new(ttl: Duration) -> ListCache {
-        ListCache { ttl, parts: Mutex::new(LruMap::new(CACHE_SIZE)) }
+        ListCache {
+            ttl,
+            parts: Mutex::new(LruMap::new(CACHE_SIZE)),
+            lookups: CounterSet::default(),
+        }
     }
 
     fn get(&self, key: &PageKey, part: u32) -> Option<Arc<PageList>> {
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        let cached = parts.get(&(key.clone(), part))?;
-        (cached.read.elapsed() < self.ttl).then(|| cached.list.clone())
+        let cached = parts.get(&(key.clone(), part));
+        let found = cached.filter(|cached| cached.read.elapsed() < self.ttl);
+        self.lookups.look(found.map(|cached| cached.list.clone()))
     }
 
     /// Keeps a part; returns it.
