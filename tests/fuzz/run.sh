@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the fuzz targets with coverage, and runs each for a while.
+# Builds the fuzz targets with coverage, and runs each for a while (target.sh).
 #
 #     tests/fuzz/run.sh SECONDS DIRECTORY
 #
@@ -26,19 +26,6 @@ RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module \
   "$cargo" build --locked --manifest-path "$here/Cargo.toml" --target "$host" --target-dir "$directory"
 
 "$here/seeds.sh" "$directory/seeds"
-for source in "$here"/targets/*.rs; do
-  target=$(basename "$source" .rs)
-  program=$directory/$host/debug/$target
-  tried=$directory/tried/$target failed=$directory/failed/$target seeds=$directory/seeds/$target
-  log=$directory/$target.log
-  mkdir -p "$tried" "$failed" "$seeds"
-  echo "fuzzing $target for $seconds s"
-  "$program" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=512 \
-    -dict="$here/dictionaries/$target.dict" -artifact_prefix="$failed/" \
-    "$tried" "$failed" "$seeds" > "$log" 2>&1 || {
-    tail -n 60 "$log"
-    echo "to see it again: $program $(ls -t "$failed"/* | head -n 1)"
-    exit 1
-  }
-  tail -n 1 "$log"
-done
+# As many at a time as there are processors.
+basename --suffix=.rs "$here"/targets/*.rs \
+  | xargs -n 1 -P "$(nproc)" "$here/target.sh" "$seconds" "$directory"

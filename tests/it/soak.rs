@@ -25,7 +25,7 @@ const CLIENTS: usize = 8;
 /// Connections that each of them leaves hanging beside it.
 const HANGING: usize = 2;
 /// How long all of it takes, unless `YTCANAL_SOAK` says otherwise.
-const SECONDS: u64 = 45;
+const SECONDS: u64 = 30;
 /// When memory is looked at first, or after a third of the time. Every path has been taken by then.
 const FIRST_MARK: Duration = Duration::from_secs(60);
 /// What memory may have grown by since then, in per cent.
