@@ -6,10 +6,10 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use log::LevelFilter;
+use log::{Level, LevelFilter};
 use ytcanal::check;
 use ytcanal::cli::{self, Command, TokenCommand};
-use ytcanal::config::{Config, ConfigFile, ListenAddress, SystemdEnv};
+use ytcanal::config::{Config, ConfigFile, ListenAddress, LogFormat, SystemdEnv};
 use ytcanal::demo;
 use ytcanal::get;
 use ytcanal::healthcheck;
@@ -34,7 +34,12 @@ fn main() -> ExitCode {
         // The reader of the output closed it (`ytcanal check | head -1`).
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            report_error(&error.to_string());
+            // What reads a log of JSON expects nothing else in it.
+            if logging::format() == LogFormat::Json && log::log_enabled!(Level::Error) {
+                log::error!("{error}");
+            } else {
+                report_error(&error.to_string());
+            }
             ExitCode::FAILURE
         }
     }

@@ -1,10 +1,13 @@
 //! The one line of each request, in each format.
 
+use std::process::Command;
+
 use serde_json::Value;
 
 use super::{FAR, SIGNATURE, difference, from_far, make_requests, start};
+use crate::support::daemon::binary;
 use crate::support::origin::Origin;
-use crate::support::{PATIENCE, eventually};
+use crate::support::{PATIENCE, eventually, run};
 
 /// The keys of the line of a request, in order, as docs/operations.md has them.
 const KEYS: [&str; 19] = [
@@ -60,6 +63,25 @@ fn json_has_one_line_a_request_with_all_its_fields() {
     assert!(!log.contains(SIGNATURE), "{log}");
     let of_login = log.lines().find(|line| line.contains("login failed")).unwrap();
     assert!(of_login.contains("\"message\":\"9.9.9.9 login failed\","), "{of_login}");
+}
+
+#[test]
+fn a_server_that_cannot_start_says_so_in_json() {
+    let directory = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let file = directory.path().join("ytcanal.toml");
+    let text = format!("listen = [{address:?}]\n[log]\nformat = \"json\"\n");
+    std::fs::write(&file, text).unwrap();
+    let output = run(Command::new(binary())
+        .args(["serve", "--config"])
+        .arg(&file)
+        .env("XDG_RUNTIME_DIR", directory.path()));
+    let log = String::from_utf8(output.stderr).unwrap();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let last = lines.last().unwrap();
+    assert_eq!(last["level"], "error", "{log}");
+    assert!(last["message"].as_str().unwrap().contains(&address), "{log}");
 }
 
 fn plain(value: &Value) -> String {
