@@ -19,7 +19,7 @@ FUZZ_SECONDS ?= 300
 SOAK_SECONDS ?= 600
 # How many downloads `make cuts` makes.
 CUTS ?= 300
-TEST_THREADS ?= $(shell expr $$(nproc) \* 2)
+TEST_THREADS ?= $(shell expr $$(nproc) \* 3)
 # Before what only root may do.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # Nothing outside of DESTDIR is touched when there is one.
@@ -154,8 +154,7 @@ $(CARGO_DEB): | tools-build
 # The unit, and the package, in a Debian that boots. Only root can do that, and the first time it takes minutes.
 test-system: deb tools-system
 	$(SUDO) tests/system/unit.sh $(TARGET)/release/ytcanal $(TARGET)/system
-	$(SUDO) tests/system/resolver.sh $(TARGET)/release/ytcanal $(TARGET)/system
-	$(SUDO) tests/system/deb.sh target/debian/*.deb $(TARGET)/system
+	$(SUDO) tests/system/package.sh target/debian/*.deb $(TARGET)/system
 
 # Puts its report into tests/bench/results. BENCH_ARGS=--quick takes two minutes, and does not.
 bench: tools-bench target/bench-venv/complete

@@ -131,8 +131,8 @@ impl ResolveError {
 
     pub(super) fn missing(program: &str) -> ResolveError {
         let message = format!(
-            "{program:?} was not found; install yt-dlp or set resolver.command, \
-             then run `ytcanal check`"
+            "{program:?} was not found; `sudo ytcanal update-resolver` installs yt-dlp, \
+             or set resolver.command; then run `ytcanal check`"
         );
         ResolveError::new(ProblemCode::ResolverMissing, message)
     }

@@ -1,8 +1,6 @@
-"""Runs as root inside of a machine that unit.sh has booted, and tries the unit. Ends with 0 if all is as promised.
+"""What the tests need that run inside of a machine, as root: its units, the server, media, and a site that has them.
 
-    python3 inside.py DIRECTORY
-
-DIRECTORY has this file, the others of tests/system, and the plugins of tests/ytdlp.
+Their directory, the argument of each, has the files of tests/system and the plugins of tests/ytdlp.
 """
 
 import hashlib
@@ -10,10 +8,8 @@ import http.client
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import threading
 import time
 import urllib.parse
 
@@ -120,239 +116,11 @@ def make_media():
             f'{MEDIA}/{name}')
 
 
-def starts_and_runs_scripts():
-    """The unit started as it is shipped, by which `check` tried deno in both ways of calling yt-dlp."""
-    assert shown('ActiveState') == 'active', log()
-    text = log()
-    assert len(re.findall('^js +ok ', text, re.M)) == 2, text
-    assert len(re.findall('^sandbox +ok +Landlock [0-9]+, seccomp$', text, re.M)) == 2, text
-    assert shown('StatusText') == 'Serving: 0 streams'
-    assert shown('NRestarts') == '0'
-
-
-def reloads():
-    """What a changed configuration permits, the running process does; a mistake changes nothing."""
-    main = shown('MainPID')
-    urls = {'video': f'{SITE}/v.mp4', 'audio': f'{SITE}/a.m4a'}
-    assert mux(**urls).problem['code'] == 'address-refused'
-    configure(LOOPBACK + RESOLVER)
-    run('systemctl', 'reload', 'ytcanal')
-    eventually('reload', lambda: 'configuration reloaded: upstream.allow changed' in log())
-    assert mux(**urls).status == 200
-    configure('[upstream]\nallow = ["nothing/99"]\n')
-    run('systemctl', 'reload', 'ytcanal')
-    eventually('status', lambda: 'the changed configuration is invalid' in shown('StatusText'))
-    assert mux(**urls).status == 200
-    configure(LOOPBACK + RESOLVER)
-    run('systemctl', 'reload', 'ytcanal')
-    eventually('status', lambda: 'invalid' not in shown('StatusText'))
-    assert (shown('MainPID'), shown('ActiveState')) == (main, 'active')
-
-
-def joins():
-    urls = {'video': f'{SITE}/v.mp4', 'audio': f'{SITE}/a.m4a'}
-    for engine, container in (('splice', 'mp4'), ('ffmpeg', 'mkv')):
-        answer = mux(**urls, engine=engine, container=container)
-        assert engine in answer.fields['Server-Timing'], answer.fields['Server-Timing']
-        assert_same_media(answer, 'v.mp4', 'a.m4a')
-
-
-def logs_with_fields():
-    """Inside of the unit the journal takes fields, and the process can be measured."""
-    answer = mux(video='nothing')
-    name = answer.fields['X-Request-Id']
-    assert answer.problem['request_id'] == name
-
-    def line():
-        entries = map(json.loads, run('journalctl', '--output=json', '--unit=ytcanal').splitlines())
-        return next((entry for entry in entries if entry.get('YTCANAL_REQUEST_ID') == name), None)
-    fields = eventually('the line of a request', line)
-    found = [fields['YTCANAL_' + name] for name in ('ROUTE', 'STATUS', 'RESULT')]
-    assert found == ['/mux', '400', 'bad-url'] and fields['PRIORITY'] == '6', fields
-    assert f' [{name}]' in fields['MESSAGE'] and fields['SYSLOG_IDENTIFIER'] == 'ytcanal', fields
-    metrics = Answer('/metrics').body.decode()
-    for metric in 'cpu_seconds_total', 'resident_memory_bytes', 'open_fds', 'max_fds', 'start_time_seconds':
-        assert re.search(f'^process_{metric} [0-9.]*[1-9]', metrics, re.M), metrics
-
-
-def starts_with_tokens():
-    """A start is what yt-dlp's arguments and a file of tokens need that has just been named."""
-    configure('[access]\ntokens_file = "/etc/ytcanal/tokens.toml"\n' + LOOPBACK + RESOLVER)
-    add_token('/etc/ytcanal/tokens.toml', 'first')
-    run('chgrp', 'ytcanal-config', '/etc/ytcanal/tokens.toml')
-    os.chmod('/etc/ytcanal/tokens.toml', 0o640)
-    os.remove('/etc/systemd/system/ytcanal.service.d/command.conf')
-    run('systemctl', 'daemon-reload')
-    run('systemctl', 'restart', 'ytcanal')
-    assert [Answer('/', token=token).status for token in ('first', 'second', None)] == [200, 401, 200]
-    add_token('/etc/ytcanal/tokens.toml', 'second')
-    run('systemctl', 'reload', 'ytcanal')
-    eventually('reload', lambda: Answer('/', token='second').status == 200)
-
-
-def reads_pages():
-    """With the real yt-dlp, kept loaded."""
-    answer = page('info', 'film')
-    assert answer.status == 200, answer.body
-    assert 'A film: film' in answer.body.decode()
-    assert_same_media(page('download', 'film'), 'v.mp4', 'a.m4a')
-    pids = [pid for pid in os.listdir('/proc') if pid.isdigit()]
-    own = [pid for pid in pids if 'ytcanal.service' in open(f'/proc/{pid}/cgroup').read()]
-    names = [open(f'/proc/{pid}/comm').read().strip() for pid in own]
-    assert sorted(names) == ['yt-dlp', 'ytcanal'], names
-
-
-def outcomes(text):
-    return {name: int(number) for name, number in re.findall(r'([\w-]+):(\d+)', text)}
-
-
-def confines():
-    """What the sandboxes of the unit and of its children promise."""
-    for path in '/root/secret', '/home/somebody/secret':
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        os.chmod(os.path.dirname(path), 0o755)
-        configure('hunter2', path)
-    probe = ['python3', f'{HERE}/probe.py']
-    # Without a sandbox, root can do it; but what concerns the kernel, its container forbids.
-    free = outcomes(run(*probe, 'service', str(SITE_PORT), '/run'))
-    print('free   ', free)
-    for name in 'etc', 'usr', 'var', 'root', 'home', 'homes', 'shadow', 'others', 'namespace', 'shared', 'user', 'run':
-        assert free[name] == 0, name
-    run('systemctl', 'start', 'probe')
-    service = outcomes(log('probe'))
-    print('service', service)
-    assert len(service) == len(free), log('probe')
-    assert all(service.values()), service
-
-    # Root's alone, and passed on by systemd.
-    os.makedirs('/etc/credstore', mode=0o700)
-    add_token('/etc/credstore/ytcanal.tokens', 'credential')
-    os.chmod('/etc/credstore/ytcanal.tokens', 0o600)
-    run('systemctl', 'start', 'probed')
-    assert [Answer('/', PROBED_PORT, token).status for token in ('credential', 'first')] == [200, 401]
-    refused = mux(PROBED_PORT, audio=f'{SITE}/a.m4a', engine='ffmpeg', container='mkv')
-    ffmpeg = outcomes(refused.problem['detail'])
-    print('ffmpeg ', ffmpeg)
-    assert len(ffmpeg) == len(free) + 6, refused.body
-    assert all(ffmpeg.values()), ffmpeg
-    run('systemctl', 'stop', 'probed')
-
-    refused = page('info', 'reach-out')
-    ytdlp = outcomes(refused.problem['detail'])
-    print('yt-dlp ', ytdlp)
-    assert len(ytdlp) == 15 and all(ytdlp.values()), refused.body
-    # Nobody listens at that port: it was not even tried.
-    assert ytdlp['connect'] != 111, ytdlp
-
-
-def is_restarted(number, result):
-    eventually('restart', lambda: shown('NRestarts') == str(number) and shown('ActiveState') == 'active' and serves())
-    assert result in log(), log()
-    assert mux(video=f'{SITE}/v.mp4').status == 200
-
-
-def survives():
-    """A kill, and a process that stands still."""
-    before = int(shown('NRestarts'))
-    os.kill(int(shown('MainPID')), signal.SIGKILL)
-    is_restarted(before + 1, "Failed with result 'signal'")
-    os.kill(int(shown('MainPID')), signal.SIGSTOP)
-    is_restarted(before + 2, "Failed with result 'watchdog'")
-    # Which is set to less than this.
-    time.sleep(6)
-    assert shown('NRestarts') == str(before + 2)
-
-
-class SlowDownload:
-    """A download that takes longer than systemd waits by itself."""
-
-    def __init__(self):
-        self.file = f'{HERE}/slow'
-        url = f'http://127.0.0.1:{DAEMON_PORT}/mux?video=' + urllib.parse.quote(f'{SITE}/slow/v.mp4', safe='')
-        fetch = 'import sys, urllib.request as u; open(sys.argv[2], "wb").write(u.urlopen(sys.argv[1]).read())'
-        self.client = subprocess.Popen([sys.executable, '-c', fetch, url, self.file])
-        eventually('stream', lambda: shown('StatusText').startswith('Serving: 1 stream'))
-
-    def assert_complete(self):
-        assert self.client.wait() == 0
-        of = [hashlib.sha256(open(name, 'rb').read()).digest() for name in (self.file, f'{MEDIA}/v.mp4')]
-        assert of[0] == of[1], 'the file differs'
-
-
-class Asking(threading.Thread):
-    """Asks again and again whether downloads are accepted, which a server that drains denies."""
-
-    def __enter__(self):
-        self.count, self.failures, self.is_over = 0, [], False
-        self.start()
-        return self
-
-    def run(self):
-        while not self.is_over:
-            self.count += 1
-            try:
-                status = Answer('/readyz').status
-            except (OSError, http.client.HTTPException) as error:
-                status = repr(error)
-            if status != 200:
-                self.failures.append(status)
-
-    def __exit__(self, *error):
-        self.is_over = True
-        self.join()
-        print(f'{self.count} requests, failed: {self.failures}')
-        assert self.count > 10 and not self.failures
-
-
-def hands_over():
-    """Another process takes over; nobody is refused, and the download of the one before ends well."""
-    main, restarts = shown('MainPID'), shown('NRestarts')
-    download = SlowDownload()
-    with Asking():
-        run('systemctl', 'kill', '--signal=USR2', '--kill-whom=main', 'ytcanal')
-        eventually('another main process', lambda: shown('MainPID') != main)
-        download.assert_complete()
-        eventually('the end of the one before', lambda: not os.path.exists(f'/proc/{main}'))
-    taken = shown('MainPID')
-    # It shows that it lives, for longer than the watchdog's time.
-    time.sleep(6)
-    assert (shown('MainPID'), shown('NRestarts'), shown('ActiveState')) == (taken, restarts, 'active')
-
-
-def restarts_refuse_nobody():
-    """With a socket of systemd, connections wait, although a download takes its time to end."""
-    run('systemctl', 'start', 'ytcanal.socket', 'ytcanal')
-    download = SlowDownload()
-    with Asking():
-        for _ in range(3):
-            run('systemctl', 'restart', 'ytcanal')
-    download.assert_complete()
-    run('systemctl', 'stop', 'ytcanal.socket', 'ytcanal')
-
-
-def drains():
-    """A stop lets a download end that takes longer than systemd would wait by itself."""
-    download = SlowDownload()
-    begun = time.monotonic()
-    stop = subprocess.Popen(['systemctl', 'stop', 'ytcanal'])
-    eventually('drain', lambda: shown('StatusText').startswith('Draining: 1 stream'))
-    assert download.client.wait() == 0 and stop.wait() == 0
-    took = time.monotonic() - begun
-    print(f'drained for {took:.1f} s; systemd would have waited for {shown("TimeoutStopUSec")}')
-    assert took > 4, took
-    download.assert_complete()
-    assert shown('Result') == 'success', log()
-
-
-def main():
+def run_steps(*steps):
+    """Ends with 0 if all is as promised."""
     make_media()
     subprocess.Popen([sys.executable, f'{HERE}/site.py', str(SITE_PORT), MEDIA])
-    for step in (starts_and_runs_scripts, reloads, joins, logs_with_fields, starts_with_tokens, reads_pages, confines,
-                 survives, hands_over, drains, restarts_refuse_nobody):
+    for step in steps:
         begun = time.monotonic()
         step()
         print(f'ok {step.__name__} ({time.monotonic() - begun:.1f} s)', flush=True)
-
-
-if __name__ == '__main__':
-    main()

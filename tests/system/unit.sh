@@ -11,22 +11,17 @@ program=$(realpath "$1")
 mkdir -p "$2"
 root=$(realpath "$2")/debian
 here=$(dirname "$(realpath "$0")")/../..
-suite=${YTCANAL_SUITE:-bookworm}
+. "$here/tests/system/machine.sh"
 
-if [ ! -e "$root/complete" ]; then
-  rm -rf "$root"
-  debootstrap --variant=minbase \
-    --include=systemd,systemd-sysv,dbus,python3,python3-venv,ca-certificates,ffmpeg \
-    "$suite" "$root" "${YTCANAL_MIRROR:-http://deb.debian.org/debian}"
-  # Where a network has certificates of its own.
-  cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
+make_debian "$root" python3,python3-venv,ffmpeg
+if [ ! -e "$root/opt/yt-dlp/complete" ]; then
   cp /etc/resolv.conf "$root/etc/"
-  # The lines of the README.
+  # The lines of docs/operations.md.
   chroot "$root" sh -ec '
     python3 -m venv /opt/yt-dlp
     /opt/yt-dlp/bin/pip install --quiet --cert /etc/ssl/certs/ca-certificates.crt -U "yt-dlp[default]" deno
-    ln -s /opt/yt-dlp/bin/yt-dlp /usr/local/bin/'
-  touch "$root/complete"
+    ln -sf /opt/yt-dlp/bin/yt-dlp /usr/local/bin/
+    touch /opt/yt-dlp/complete'
 fi
 
 units=$root/etc/systemd/system
@@ -75,26 +70,6 @@ exit 1
 END
 chmod 755 "$root$tests/ffmpeg"
 
-# When the tests have passed, or have not, the machine goes down.
-cat > "$units/down.service" <<END
-[Unit]
-Wants=ytcanal.service
-After=ytcanal.service
-[Service]
-Type=oneshot
-ExecStart=/bin/sh -c 'python3 $tests/inside.py $tests > $tests/said 2>&1 && touch $tests/passed; systemctl poweroff'
-END
-ln -sf ../down.service "$units/multi-user.target.wants/down.service"
-rm -rf "$root/var/log/journal"
-mkdir -p "$root/var/log/journal"
-
-# A container forbids the calls of Landlock, if nobody says otherwise. Its network is its own: nothing but loopback.
-timeout 300 systemd-nspawn --quiet --private-network \
-  --system-call-filter='landlock_create_ruleset landlock_add_rule landlock_restrict_self' \
-  --directory="$root" --register=no --keep-unit --boot < /dev/null > "$root.log" 2>&1 \
-  || { tail -n 20 "$root.log"; echo 'it did not boot, or did not go down'; }
-cat "$root$tests/said"
-if [ ! -e "$root$tests/passed" ]; then
-  journalctl --directory="$root/var/log/journal" --output=cat --unit=ytcanal --unit=probe --unit=probed
-  exit 1
-fi
+ln -sf ../ytcanal.service "$units/multi-user.target.wants/ytcanal.service"
+# Its network is its own: nothing but loopback.
+boot "$root" 300 "$tests" "python3 $tests/unit.py" --private-network
