@@ -34,8 +34,8 @@ pub use limits::LimitsConfig;
 pub use listen::ListenAddress;
 pub use ports::Ports;
 pub use process_env::{
-    ChildEnv, InheritedSockets, Invocation, RESOLVER_DIR, SystemdEnv, ffmpeg_env, find_in_path,
-    find_resolver, host_name, state_dir,
+    ChildEnv, InheritedSockets, Invocation, RESOLVER_DIR, RESOLVER_PACKAGES, RESOLVER_UNIT,
+    SystemdEnv, ffmpeg_env, find_in_path, find_resolver, host_name, state_dir,
 };
 pub use proxy::{Proxy, ProxyKind};
 pub use resolver::ResolverConfig;

@@ -89,19 +89,7 @@ impl Handler for AppHandler<'_> {
             Ok(Route::Icon) => web_ui::icon(),
             Ok(Route::Player) => web_ui::player(),
             Ok(Route::Healthz) => Response::ok("text/plain", "ok\n"),
-            Ok(Route::Readyz) if self.app.stream_limiter.is_closed() => {
-                let problem = Problem::new(ProblemCode::Draining, "the server is shutting down");
-                Response::problem(&problem.retry_after(5), request.wants_html)
-            }
-            Ok(Route::Readyz) if config::find_in_path(&self.app.config.muxer.ffmpeg).is_none() => {
-                // Not ready is a state and no fault: a load balancer expects 503, not the 500 of this code.
-                let problem = Problem {
-                    status: 503,
-                    ..Problem::new(ProblemCode::MuxerMissing, "ffmpeg was not found")
-                };
-                Response::problem(&problem, request.wants_html)
-            }
-            Ok(Route::Readyz) => Response::ok("text/plain", "ready\n"),
+            Ok(Route::Readyz) => self.to_response(self.readiness(), request),
             Ok(Route::Metrics) => Response::ok(
                 "text/plain; version=0.0.4",
                 metrics::metrics(self.app, self.http_server),
@@ -118,6 +106,20 @@ impl Handler for AppHandler<'_> {
 }
 
 impl AppHandler<'_> {
+    /// Says that the server accepts downloads, or why not.
+    fn readiness(&self) -> Result<Response, Problem> {
+        if self.app.stream_limiter.is_closed() {
+            let problem = Problem::new(ProblemCode::Draining, "the server is shutting down");
+            return Err(problem.retry_after(5));
+        }
+        if config::find_in_path(&self.app.config.muxer.ffmpeg).is_none() {
+            let problem = Problem::new(ProblemCode::MuxerMissing, "ffmpeg was not found");
+            // Not ready is a state and no fault: a load balancer expects 503, not the 500 of this code.
+            return Err(Problem { status: 503, ..problem });
+        }
+        Ok(Response::ok("text/plain", "ready\n"))
+    }
+
     fn to_response(&self, result: Result<Response, Problem>, request: &Request) -> Response {
         result.unwrap_or_else(|problem| Response::problem(&problem, request.wants_html))
     }

@@ -28,6 +28,9 @@ pub const FIXED: &str = "ytcanal::fixed";
 const TIME_FORMAT: &[FormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
 
+/// No line is longer, but for one with a very long header field of a client.
+const MAX_LINE: usize = 16 << 10;
+
 static LOGGER: OnceLock<Logger> = OnceLock::new();
 
 /// Installs the logger, for text.
@@ -89,7 +92,7 @@ fn text_logger(journal: bool) -> Box<WriteLogger<LineWriter<Stderr>>> {
         .set_location_level(LevelFilter::Off)
         .build();
     // Standard error is unbuffered: a line would be written in several calls. The level is that of the log crate.
-    WriteLogger::new(LevelFilter::Trace, config, LineWriter::new(io::stderr()))
+    WriteLogger::new(LevelFilter::Trace, config, LineWriter::with_capacity(MAX_LINE, io::stderr()))
 }
 
 impl Log for Logger {

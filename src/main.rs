@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use log::{Level, LevelFilter};
 use ytcanal::check;
 use ytcanal::cli::{self, Command, TokenCommand};
-use ytcanal::config::{Config, ConfigFile, ListenAddress, LogFormat, SystemdEnv};
+use ytcanal::config::{Config, ConfigFile, InheritedSockets, ListenAddress, LogFormat, SystemdEnv};
 use ytcanal::demo;
 use ytcanal::get;
 use ytcanal::healthcheck;
@@ -81,9 +81,9 @@ fn run(command: Command) -> io::Result<ExitCode> {
         }
         Command::Serve(args) => {
             let (config, file) = read_config(args.config.as_deref(), args.listen)?;
-            let service = SystemdEnv::from_env();
+            let (service, sockets) = (SystemdEnv::from_env(), InheritedSockets::take()?);
             logging::start_as(config.log, service.journal);
-            serve::serve(config, file, &service)?;
+            serve::serve(config, file, &service, sockets)?;
         }
     }
     Ok(ExitCode::SUCCESS)

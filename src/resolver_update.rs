@@ -12,7 +12,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::config;
+use crate::config::{self, RESOLVER_UNIT};
 use crate::resolve::{MAX_AGE, YtdlpVersion};
 use crate::sys;
 
@@ -130,7 +130,8 @@ fn install(
         .map_err(|why| format!("{} failed its self-test: {why}", packages.version))
 }
 
-/// Has root become the user to whom the directory belongs: nothing that the package index offers may run as root.
+/// Has root become the user to whom the directory belongs: what the package index offers does not run as root, unless
+/// root has named a directory of its own.
 fn leave_root(dir: &Path, options: &UpdateOptions) -> io::Result<()> {
     if sys::user_id() != 0 {
         return Ok(());
@@ -147,8 +148,8 @@ fn leave_root(dir: &Path, options: &UpdateOptions) -> io::Result<()> {
         // In a container, say, where there is no other user.
         _ if options.dir.is_some() => Ok(()),
         _ => Err(io::Error::other(format!(
-            "root does not update yt-dlp; start ytcanal-resolver-update.service, whose user owns {}, or name a \
-             directory by --dir",
+            "root does not update yt-dlp; start {RESOLVER_UNIT}.service, whose user owns {}, or name a directory by \
+             --dir",
             dir.display()
         ))),
     }
@@ -158,9 +159,9 @@ fn unusable(dir: &Path, error: &io::Error) -> io::Error {
     let dir = dir.display();
     let hint = match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            "; start ytcanal-resolver-update.service, or name a directory by --dir"
+            format!("; start {RESOLVER_UNIT}.service, or name a directory by --dir")
         }
-        _ => "",
+        _ => String::new(),
     };
     io::Error::new(error.kind(), format!("cannot use {dir}: {error}{hint}"))
 }

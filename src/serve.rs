@@ -330,8 +330,13 @@ fn wait_for_drain(
 }
 
 /// Runs `ytcanal serve`.
-pub fn serve(config: Config, file: Option<ConfigFile>, service: &SystemdEnv) -> io::Result<()> {
-    let InheritedSockets { sockets, is_handover, are_kept } = InheritedSockets::take()?;
+pub fn serve(
+    config: Config,
+    file: Option<ConfigFile>,
+    service: &SystemdEnv,
+    inherited: InheritedSockets,
+) -> io::Result<()> {
+    let InheritedSockets { sockets, is_handover, are_kept } = inherited;
     let server = match sockets.is_empty() {
         true => Server::bind(config)?,
         false => Server::adopt(config, sockets, are_kept)?,

@@ -6,15 +6,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, RESOLVER_PACKAGES, RESOLVER_UNIT};
 use crate::limits::RateLimiter;
 use crate::memory_budget::MemoryBudget;
 use crate::net::Dialer;
 use crate::resolve::{Javascript, MAX_AGE, Resolver, YtdlpVersion};
 use crate::runtime_dir::RuntimeDir;
 
-/// The packages to install from PyPI: yt-dlp, and a JavaScript runtime for YouTube.
-const PACKAGES: &str = "\"yt-dlp[default]\" deno";
 /// The virtual environment to install them in; Debian's pip refuses to install elsewhere (PEP 668).
 const VENV: &str = "/opt/yt-dlp";
 
@@ -82,34 +80,43 @@ pub(super) fn check(
     }
 }
 
-/// The unit that updates yt-dlp, and where units are that were installed.
-const UPDATE_UNIT: &str = "ytcanal-resolver-update";
+/// Where units are that were installed.
 const UNIT_DIRS: [&str; 3] =
     ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
 
 /// Returns the commands that install yt-dlp: by the unit for that, if it is there.
 fn install_commands() -> String {
-    let file = format!("{UPDATE_UNIT}.service");
+    let file = format!("{RESOLVER_UNIT}.service");
     if UNIT_DIRS.iter().any(|dir| Path::new(dir).join(&file).is_file()) {
         return format!(
-            ":\n           sudo systemctl start {UPDATE_UNIT}\n           \
-             sudo systemctl enable --now {UPDATE_UNIT}.timer"
+            ":\n           sudo systemctl start {RESOLVER_UNIT}\n           \
+             sudo systemctl enable --now {RESOLVER_UNIT}.timer"
         );
     }
+    let packages = packages();
     format!(
-        ":\n           sudo python3 -m venv {VENV} && sudo {VENV}/bin/pip install -U {PACKAGES}\n           \
+        ":\n           sudo python3 -m venv {VENV} && sudo {VENV}/bin/pip install -U {packages}\n           \
          sudo ln -s {VENV}/bin/yt-dlp /usr/local/bin/"
     )
+}
+
+/// Returns the packages, for a shell, to which brackets mean something.
+fn packages() -> String {
+    let quoted = |package: &str| match package.contains('[') {
+        true => format!("\"{package}\""),
+        false => package.to_owned(),
+    };
+    RESOLVER_PACKAGES.map(quoted).join(" ")
 }
 
 /// Returns the command that updates the yt-dlp at `path`: by its unit, or by its pip; without one, those that install it.
 fn update_commands(path: &Path) -> String {
     if path.starts_with(config::RESOLVER_DIR) {
-        return format!(":\n           sudo systemctl start {UPDATE_UNIT}");
+        return format!(":\n           sudo systemctl start {RESOLVER_UNIT}");
     }
     let pip = path.canonicalize().ok().map(|file| file.with_file_name("pip"));
     match pip.filter(|pip| pip.is_file()) {
-        Some(pip) => format!(":\n           sudo {} install -U {PACKAGES}", pip.display()),
+        Some(pip) => format!(":\n           sudo {} install -U {}", pip.display(), packages()),
         None => install_commands(),
     }
 }

@@ -15,6 +15,10 @@ use crate::sys;
 
 /// The directory in which `ytcanal update-resolver` keeps yt-dlp, unless it is told another one.
 pub const RESOLVER_DIR: &str = "/var/lib/ytcanal-resolver";
+/// The unit that runs it.
+pub const RESOLVER_UNIT: &str = "ytcanal-resolver-update";
+/// What it installs from PyPI: yt-dlp with what it recommends, and a JavaScript runtime for YouTube.
+pub const RESOLVER_PACKAGES: [&str; 2] = ["yt-dlp[default]", "deno"];
 
 /// Returns the directory that systemd made for the service, else one in the session's runtime
 /// directory, else one in the system's temporary directory.

@@ -12,12 +12,11 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::child_group::ChildGroup;
+use crate::config::RESOLVER_PACKAGES;
 use crate::resolve::YtdlpVersion;
 use crate::sys;
 use crate::text::one_line;
 
-/// What is installed: yt-dlp with what it recommends, and a JavaScript runtime for YouTube.
-const PACKAGES: [&str; 2] = ["yt-dlp[default]", "deno"];
 const YTDLP: &str = "yt-dlp";
 /// Maximum time of a step: 60 MB over a slow line.
 const MAX_TIME: Duration = Duration::from_secs(3600);
@@ -62,7 +61,7 @@ impl<'w> Installer<'w> {
     pub(super) fn newest(&self) -> Result<PackageList, String> {
         let report = self.work.join("report.json");
         let mut command = self.pip(&["install", "--dry-run", "--ignore-installed", "--report"]);
-        run(command.arg(&report).args(PACKAGES), self.work)?;
+        run(command.arg(&report).args(RESOLVER_PACKAGES), self.work)?;
         let report = fs::read(&report).map_err(|error| error.to_string())?;
         package_list(&report).ok_or_else(|| "the report of pip has another form".into())
     }
@@ -179,7 +178,8 @@ pub(super) fn explain(output: &str) -> String {
         return "this python3 is too old; yt-dlp needs Python 3.11 or later".into();
     }
     // What pip says at the end, that there is no such package, is not the cause.
-    if output.contains("Retrying (Retry(") || output.contains("Max retries exceeded") {
+    // A retry that is not the last one may have worked.
+    if output.contains("Retrying (Retry(total=0") || output.contains("Max retries exceeded") {
         let cause = output.split_once("[Errno ").and_then(|(_, rest)| rest.split_once("] "));
         let cause = cause.and_then(|(_, rest)| rest.split(['\'', '"', ')', '\n']).next());
         let cause = cause.map(|cause| format!(": {}", one_line(cause, MAX_MESSAGE)));
@@ -219,8 +219,12 @@ mod tests {
         for (output, line) in [
             (down, "the package index cannot be reached: Connection refused"),
             (
-                "WARNING: Retrying (Retry(total=1)) after 503\n",
+                "WARNING: Retrying (Retry(total=0)) after 503\n",
                 "the package index cannot be reached",
+            ),
+            (
+                "WARNING: Retrying (Retry(total=2)) after 503\nERROR: THESE PACKAGES DO NOT MATCH THE HASHES\n",
+                "THESE PACKAGES DO NOT MATCH THE HASHES",
             ),
             ("Traceback\nOSError: [Errno 28] No space left on device\n", "the disk is full"),
             (

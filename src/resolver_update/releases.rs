@@ -47,7 +47,7 @@ impl Releases {
         })?;
         // Links and interpreters name it by this path.
         let releases = Releases { dir: dir.canonicalize()?, lock };
-        releases.remove_unused()?;
+        releases.clean_up();
         Ok(releases)
     }
 
@@ -89,7 +89,8 @@ impl Releases {
         }
         self.link(CURRENT, release)?;
         self.remove_file(ROLLED_BACK)?;
-        self.remove_unused()
+        self.clean_up();
+        Ok(())
     }
 
     /// Puts the release before back into use; returns it, and the one that it replaces.
@@ -125,6 +126,13 @@ impl Releases {
         match fs::remove_file(self.dir.join(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
+        }
+    }
+
+    /// Removes what is not needed any more. What cannot be removed takes space, and is no reason to keep an old yt-dlp.
+    fn clean_up(&self) {
+        if let Err(error) = self.remove_unused() {
+            log::warn!("cannot remove old files from {}: {error}", self.dir.display());
         }
     }
 

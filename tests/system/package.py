@@ -12,7 +12,7 @@ import subprocess
 
 from inside import (CONFIG, HERE, LOOPBACK, RESOLVER, SITE, assert_same_media, configure, eventually, mux, run, run_steps,
                     serves, shown)
-from restart import restarts_refuse_nobody
+from restart import Asking, restarts_refuse_nobody
 from update import UPDATE, is_checked, lacks_yt_dlp, leaves_root, survives_failures, updates
 
 FIRST, NEXT = f'{HERE}/first.deb', f'{HERE}/next.deb'
@@ -62,9 +62,13 @@ def is_installed():
     depends = run('dpkg-query', '--showformat=${Depends}', '--show', 'ytcanal')
     assert 'ffmpeg' in depends and 'libc6 (>= 2.' in depends, depends
     print('depends on', depends)
+    files = run('dpkg-query', '--listfiles', 'ytcanal').split('\n')
     for page_of in 'man1/ytcanal.1', 'man1/ytcanal-token-new.1', 'man5/ytcanal.toml.5':
         # Debian's images leave out manuals (dpkg's path-exclude); the package has them.
-        assert f'/usr/share/man/{page_of}.gz' in run('dpkg-query', '--listfiles', 'ytcanal'), page_of
+        assert f'/usr/share/man/{page_of}.gz' in files, page_of
+    for name in 'Caddyfile', 'alerts.yml', 'grafana-dashboard.json', 'haproxy.cfg', 'nginx.conf', 'nginx-cache.conf':
+        assert f'/usr/share/doc/ytcanal/config/{name}' in files, name
+    assert '/usr/share/doc/ytcanal/config/ytcanal.toml' not in files
 
 
 def downloads():
@@ -81,7 +85,9 @@ def downloads():
 def is_upgraded():
     """The new one runs, and a changed configuration is kept, without a question."""
     main = shown('MainPID')
-    apt('-o', 'Dpkg::Options::=--force-confold', 'install', NEXT)
+    # systemd has the socket now.
+    with Asking():
+        apt('-o', 'Dpkg::Options::=--force-confold', 'install', NEXT)
     assert status().endswith('+next'), status()
     eventually('restart', lambda: shown('MainPID') not in ('0', main) and shown('ActiveState') == 'active' and serves(),
                PATIENCE)
@@ -91,11 +97,12 @@ def is_upgraded():
 
 def stays_disabled():
     """Whom an administrator has disabled, an upgrade does not start."""
-    run('systemctl', 'disable', '--now', 'ytcanal')
+    run('systemctl', 'disable', '--now', 'ytcanal.socket', 'ytcanal')
     apt('install', '--reinstall', NEXT)
     assert shown('UnitFileState') == 'disabled', shown('UnitFileState')
     assert shown('ActiveState') == 'inactive', shown('ActiveState')
     run('systemctl', 'enable', '--now', 'ytcanal')
+    run('systemctl', 'enable', 'ytcanal.socket')
 
 
 def is_removed():
