@@ -153,32 +153,33 @@ pub struct InheritedSockets {
     /// Whether they are from an older process of this program, which waits to hand over.
     pub is_handover: bool,
     /// Whether systemd keeps them, so that connections wait for the next process.
-    pub are_kept: bool,
+    pub is_socket_activated: bool,
 }
 
 /// The first descriptor that systemd passes (sd_listen_fds(3)).
 const LISTEN_FDS_START: RawFd = 3;
-/// The descriptors that an older process of this program passes, separated by commas, behind [`KEPT`] if systemd keeps
+/// The descriptors that an older process of this program passes, separated by commas, behind [`SOCKET_ACTIVATED`] if systemd keeps
 /// them.
 const HANDOVER: &str = "YTCANAL_LISTENERS";
-const KEPT: &str = "kept:";
+const SOCKET_ACTIVATED: &str = "socket-activated:";
 
 impl InheritedSockets {
     /// Takes the sockets of an older process or of systemd. To be called once, before the process opens any descriptor.
     pub fn take() -> io::Result<InheritedSockets> {
         if let Ok(list) = env::var(HANDOVER) {
-            let numbers = list.trim_start_matches(KEPT).split(',').map(str::parse);
+            let numbers = list.trim_start_matches(SOCKET_ACTIVATED).split(',').map(str::parse);
             let numbers = numbers.collect::<Result<Vec<RawFd>, _>>().map_err(io::Error::other)?;
-            let (sockets, are_kept) = (take_descriptors(numbers)?, list.starts_with(KEPT));
-            return Ok(InheritedSockets { sockets, is_handover: true, are_kept });
+            let (sockets, is_socket_activated) =
+                (take_descriptors(numbers)?, list.starts_with(SOCKET_ACTIVATED));
+            return Ok(InheritedSockets { sockets, is_handover: true, is_socket_activated });
         }
         let number = |name| env::var(name).ok().and_then(|value| value.parse::<u32>().ok());
         let is_ours = number("LISTEN_PID") == Some(process::id());
         let count = number("LISTEN_FDS").filter(|_| is_ours).unwrap_or(0);
         let numbers = (0..count).filter_map(|at| LISTEN_FDS_START.checked_add_unsigned(at));
         let sockets = take_descriptors(numbers)?;
-        let are_kept = !sockets.is_empty();
-        Ok(InheritedSockets { sockets, is_handover: false, are_kept })
+        let is_socket_activated = !sockets.is_empty();
+        Ok(InheritedSockets { sockets, is_handover: false, is_socket_activated })
     }
 }
 
@@ -211,10 +212,14 @@ impl Invocation {
     pub fn command<'s>(
         &self,
         sockets: impl Iterator<Item = BorrowedFd<'s>>,
-        are_kept: bool,
+        is_socket_activated: bool,
     ) -> Command {
         let numbers: Vec<String> = sockets.map(|socket| socket.as_raw_fd().to_string()).collect();
-        let list = format!("{}{}", if are_kept { KEPT } else { "" }, numbers.join(","));
+        let list = format!(
+            "{}{}",
+            if is_socket_activated { SOCKET_ACTIVATED } else { "" },
+            numbers.join(",")
+        );
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).env(HANDOVER, list);
         // They name this process.

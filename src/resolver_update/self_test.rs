@@ -1,6 +1,8 @@
 //! Tries a release of yt-dlp as the server would use it, on a page that this program serves itself.
 //!
-//! **Invariant:** nothing leaves this machine.
+//! The page is served by this program, so a release that asks for nothing else sends nothing out.
+//!
+//! **Invariant:** what was installed runs in the sandbox that the server uses, and nowhere else.
 
 use std::fs;
 use std::io;

@@ -7,10 +7,11 @@
 //! **Invariant:** until then the old process goes on, whatever becomes of the new one.
 
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{self, Stdio};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam::channel::Sender;
@@ -29,31 +30,33 @@ pub(super) struct Handover {
     invocation: Invocation,
     /// The listening sockets. They stay open as long as this does.
     sockets: Vec<OwnedFd>,
-    /// Whether systemd keeps them, too.
-    are_kept: bool,
+    /// Whether they are systemd's.
+    is_socket_activated: bool,
 }
 
 impl Handover {
     pub(super) fn new(
         invocation: Invocation,
         listeners: &[Listener],
-        are_kept: bool,
+        is_socket_activated: bool,
     ) -> io::Result<Handover> {
         let sockets = listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned());
-        Ok(Handover { invocation, sockets: sockets.collect::<io::Result<_>>()?, are_kept })
+        Ok(Handover {
+            invocation,
+            sockets: sockets.collect::<io::Result<_>>()?,
+            is_socket_activated,
+        })
     }
 
-    /// Starts a successor, and sends it when it could serve.
-    pub(super) fn start(&self, started: &Sender<io::Result<Successor>>) {
-        let (started, control) = (started.clone(), self.start_process());
-        let thread = thread::Builder::new().name("handover".into());
-        let spawned = thread.spawn(move || {
+    /// Starts a successor, which is sent when it could serve.
+    pub(super) fn start(&self, started: &Sender<io::Result<Successor>>) -> io::Result<Starting> {
+        let (started, control) = (started.clone(), self.start_process()?);
+        let successor = control.try_clone()?;
+        let thread = thread::Builder::new().name("handover".into()).spawn(move || {
             // Nobody receives it if this process ends meanwhile.
-            started.send(control.and_then(Successor::wait_until_ready)).ok();
-        });
-        if let Err(error) = spawned {
-            log::error!("cannot hand over, and so going on: {error}");
-        }
+            started.send(Successor::wait_until_ready(successor)).ok();
+        })?;
+        Ok(Starting { control, thread: Some(thread) })
     }
 
     /// Starts a process of the program with the sockets; returns the channel to it.
@@ -61,10 +64,25 @@ impl Handover {
         let (control, theirs) = UnixStream::pair()?;
         control.set_read_timeout(Some(START_TIMEOUT))?;
         let sockets = || self.sockets.iter().map(AsFd::as_fd);
-        let mut command = self.invocation.command(sockets(), self.are_kept);
+        let mut command = self.invocation.command(sockets(), self.is_socket_activated);
         sys::inherit_detached(&mut command, sockets());
         command.stdin(Stdio::from(OwnedFd::from(theirs))).spawn()?.wait()?;
         Ok(control)
+    }
+}
+
+/// A process that starts. Dropping this ends the wait for it, and itself if it has not begun to serve.
+pub(super) struct Starting {
+    control: UnixStream,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        self.control.shutdown(Shutdown::Both).ok();
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
     }
 }
 

@@ -40,10 +40,11 @@ dpkg-deb --fsys-tarfile "$package" | tar --extract --directory="$root$tests" ./u
 
 # Python is there with the package only.
 cat > "$root$tests/run" <<END
-set -ex
+set -e
 export DEBIAN_FRONTEND=noninteractive
-apt-get update
-apt-get install --yes \$1/first.deb
+echo "there: \$(dpkg-query --show | wc -l) packages, ffmpeg and python3 not: \$(command -v ffmpeg python3 || true)"
+{ apt-get update && apt-get install --yes \$1/first.deb; } > \$1/apt.log 2>&1 || { cat \$1/apt.log; exit 1; }
+grep 'newly installed\|^Need to get' \$1/apt.log
 python3 \$1/package.py \$1
 END
 boot "$root" 1800 "$tests" "sh $tests/run"

@@ -157,5 +157,13 @@ def survives():
     assert shown('NRestarts') == str(before + 2)
 
 
+def serves_at_a_privileged_port():
+    """systemd has opened it; the server may do nothing of the kind."""
+    assert Answer('/healthz', 80).status == 200
+    with open(f'/proc/{shown("MainPID")}/status') as file:
+        capabilities = dict(re.findall(r'^(Cap\w+):\s*([0-9a-f]+)$', file.read(), re.M))
+    assert len(capabilities) == 5 and not any(int(mask, 16) for mask in capabilities.values()), capabilities
+
+
 run_steps(starts_and_runs_scripts, reloads, joins, logs_with_fields, starts_with_tokens, reads_pages, confines, survives,
-          hands_over, drains, restarts_refuse_nobody)
+          hands_over, drains, restarts_refuse_nobody, serves_at_a_privileged_port)

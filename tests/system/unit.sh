@@ -26,7 +26,7 @@ fi
 
 units=$root/etc/systemd/system
 tests=/usr/local/share/ytcanal-tests
-rm -rf "$root$tests" "$root/etc/ytcanal" "$root/etc/credstore" "$units"/ytcanal.service* "$units/ytcanal.socket" "$units"/probe*.service "$units/down.service"
+rm -rf "$root$tests" "$root/etc/ytcanal" "$root/etc/credstore" "$units"/ytcanal.service* "$units"/ytcanal.socket* "$units"/probe*.service "$units/down.service"
 mkdir -p "$root$tests" "$units/ytcanal.service.d" "$units/multi-user.target.wants"
 cp "$here"/tests/system/*.py "$root$tests"
 cp -r "$here/tests/ytdlp/plugins" "$root$tests"
@@ -38,6 +38,9 @@ install -D -m 644 "$here/systemd/ytcanal.socket" "$units/ytcanal.socket"
 printf '[resolver]\nfork_server = false\n' > "$root/etc/ytcanal/command.toml"
 printf '[Service]\nExecStartPre=/usr/local/bin/ytcanal check --config /etc/ytcanal/command.toml\n' \
   > "$units/ytcanal.service.d/command.conf"
+# A port that only root may open.
+mkdir -p "$units/ytcanal.socket.d"
+printf '[Socket]\nListenStream=127.0.0.1:80\n' > "$units/ytcanal.socket.d/test.conf"
 # Times that a test can wait for; and what lets a file of tokens be read again, as docs/operations.md has it.
 cat > "$units/ytcanal.service.d/test.conf" <<END
 [Service]
