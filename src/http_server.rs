@@ -23,7 +23,7 @@ use crate::problem::Problem;
 use crate::problem_code::ProblemCode;
 use crate::reloadable::Reloadable;
 use crate::request_id;
-use crate::request_record::{Asked, RequestTotals};
+use crate::request_record::{ReceivedRequest, RequestTotals};
 use crate::sys::{self, EventFd};
 
 mod body;
@@ -275,12 +275,12 @@ impl<'a> HttpServer<'a> {
     fn handle_connection(&self, client: ClientConnection, handler: &impl Handler) {
         match self.receive(&client, self.config.limits.head_timeout.0) {
             Ok(request) => {
-                client.record().asked(asked(&request, handler));
+                client.record().received(received(&request, handler));
                 self.pass_on(&request, client, handler);
             }
             Err(RequestError::Disconnected) => {}
             Err(RequestError::Invalid(problem)) => {
-                client.record().asked(Asked {
+                client.record().received(ReceivedRequest {
                     method: None,
                     route: RouteName::Other,
                     http_1_1: true,
@@ -320,7 +320,7 @@ impl<'a> HttpServer<'a> {
         let client = match id {
             Some(id) => {
                 request_id::enter(Some(id.clone()));
-                client.named(id)
+                client.with_id(id)
             }
             None => client,
         };
@@ -349,9 +349,9 @@ impl<'a> HttpServer<'a> {
     ) {
         let timeout = REJECTION_TIMEOUT.min(self.config.limits.head_timeout.0);
         let Ok(request) = self.receive(&client, timeout) else { return };
-        let asked = asked(&request, handler);
-        let is_health_check = asked.route.is_health_check();
-        client.record().asked(asked);
+        let received = received(&request, handler);
+        let is_health_check = received.route.is_health_check();
+        client.record().received(received);
         if is_health_check {
             return self.pass_on(&request, client, handler);
         }
@@ -360,8 +360,8 @@ impl<'a> HttpServer<'a> {
 }
 
 /// Returns what the record of a request says of it.
-fn asked(request: &Request, handler: &impl Handler) -> Asked {
-    Asked {
+fn received(request: &Request, handler: &impl Handler) -> ReceivedRequest {
+    ReceivedRequest {
         method: (!request.has_other_method).then(|| request.method()),
         route: handler.route_name(request),
         http_1_1: request.http_1_1,

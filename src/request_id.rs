@@ -1,33 +1,33 @@
-//! Names requests, so that a person finds the lines of one request in the log, and the request that an answer belongs to.
+//! IDs of requests, by which a person finds the lines of one request in the log, and the request that a response belongs to.
 //!
-//! The threads that work for a request know its name: [`enter`] gives it to one, [`carried`] passes it on to those that
+//! The threads that work for a request know its ID: [`enter`] gives it to one, [`carried`] passes it on to those that
 //! it starts.
 //!
-//! **Invariant:** a name is short and plain: it needs no quoting in a header field, in JSON, or in the log.
+//! **Invariant:** an ID is short and plain: it needs no quoting in a header field, in JSON, or in the log.
 
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
-/// The length of a name that is made here: 78 bits, so that no two servers make the same.
+/// The length of an ID that is made here: 78 bits, so that no two servers make the same.
 const LEN: usize = 16;
-/// The maximum length of a name that a proxy gave.
+/// The maximum length of an ID that a proxy gave.
 const MAX_LEN: usize = 64;
-/// Digits and letters, without those that look like digits, and without vowels, so that no name is a word.
+/// Digits and letters, without those that look like digits, and without vowels, so that no ID is a word.
 const DIGITS: &[u8; 30] = b"0123456789bcdfghjkmnpqrstvwxyz";
 
-/// The name of a request.
+/// The ID of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestId(Arc<str>);
 
 impl RequestId {
-    /// Makes a new name.
+    /// Makes a new ID.
     pub fn new() -> RequestId {
         let digits = std::iter::repeat_with(|| char::from(DIGITS[fastrand::usize(..DIGITS.len())]));
         RequestId(digits.take(LEN).collect::<String>().into())
     }
 
-    /// Returns the name that a proxy has given (X-Request-Id); `None` if it is not short and plain. Proxies write
+    /// Returns the ID that a proxy has given (X-Request-Id); `None` if it is not short and plain. Proxies write
     /// UUIDs, numbers, or addresses and numbers with colons in between.
     pub fn parse(text: &str) -> Option<RequestId> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
@@ -35,7 +35,7 @@ impl RequestId {
         is_fine.then(|| RequestId(text.into()))
     }
 
-    /// Returns the name.
+    /// Returns the ID.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -81,14 +81,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_differ_and_are_plain() {
+    fn ids_differ_and_are_plain() {
         let (one, other) = (RequestId::new(), RequestId::new());
         assert_ne!(one, other);
         assert_eq!((one.as_str().len(), RequestId::parse(one.as_str())), (LEN, Some(one)));
     }
 
     #[test]
-    fn only_short_and_plain_names_are_taken_over() {
+    fn only_short_and_plain_ids_are_taken_over() {
         let longest = "x".repeat(MAX_LEN);
         for fine in ["1", "7f3b-A_b.c:9", "2f0e7c1e-9d9c-4d2c-8f4e-0d6c3f5b7a11", &longest] {
             assert_eq!(RequestId::parse(fine).unwrap().as_str(), fine);

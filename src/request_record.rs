@@ -29,9 +29,9 @@ pub use totals::RequestTotals;
 /// The maximum length of a User-Agent in the log, in characters.
 const MAX_USER_AGENT: usize = 200;
 
-/// What a client has asked for.
+/// A request, as far as the record tells of it.
 #[derive(Debug)]
-pub struct Asked {
+pub struct ReceivedRequest {
     /// The method; `None` if what was sent is no request.
     pub method: Option<&'static str>,
     /// The route.
@@ -54,7 +54,7 @@ pub struct RequestRecord {
 struct Facts {
     client: IpAddr,
     /// The request, and when it came; `None` before that, and again once it is concluded.
-    asked: Option<(Asked, Instant)>,
+    received: Option<(ReceivedRequest, Instant)>,
     token: Option<String>,
     source: Option<String>,
     engine: Option<EngineName>,
@@ -79,7 +79,7 @@ impl RequestRecord {
     pub fn new(client: IpAddr, totals: &Arc<RequestTotals>) -> RequestRecord {
         let facts = Facts {
             client,
-            asked: None,
+            received: None,
             token: None,
             source: None,
             engine: None,
@@ -93,9 +93,9 @@ impl RequestRecord {
     }
 
     /// Adds the request. Without one there is no line.
-    pub fn asked(&self, asked: Asked) {
-        let user_agent = asked.user_agent.map(|agent| one_line(&agent, MAX_USER_AGENT));
-        self.lock().asked = Some((Asked { user_agent, ..asked }, Instant::now()));
+    pub fn received(&self, received: ReceivedRequest) {
+        let user_agent = received.user_agent.map(|agent| one_line(&agent, MAX_USER_AGENT));
+        self.lock().received = Some((ReceivedRequest { user_agent, ..received }, Instant::now()));
     }
 
     /// Adds the client that the request tells.
@@ -116,12 +116,12 @@ impl RequestRecord {
     /// Adds what makes the file, at the moment when its first byte is there.
     pub fn first_byte(&self, engine: Option<EngineName>) {
         let mut facts = self.lock();
-        facts.first_byte = facts.asked.as_ref().map(|(_, since)| since.elapsed());
+        facts.first_byte = facts.received.as_ref().map(|(_, since)| since.elapsed());
         facts.engine = engine;
     }
 
     /// Adds the status of the answer, and where in the file a part of it begins.
-    pub fn answered(&self, status: u16, begins_at: Option<u64>) {
+    pub fn responded(&self, status: u16, begins_at: Option<u64>) {
         let mut facts = self.lock();
         facts.status = Some(status);
         facts.resumed_at = begins_at.filter(|at| *at > 0);
@@ -156,11 +156,11 @@ impl RequestRecord {
     /// fetched.
     pub fn conclude(&self, bytes_out: u64, bytes_in: u64) {
         let mut facts = self.lock();
-        let Some((asked, since)) = facts.asked.take() else { return };
+        let Some((received, since)) = facts.received.take() else { return };
         // Whoever gets no answer sees the connection reset.
         let status = *facts.status.get_or_insert(ProblemCode::Internal.status());
-        let line = Line { asked: &asked, status, facts: &facts, since, bytes_out, bytes_in };
-        self.totals.count(asked.route, status);
+        let line = Line { received: &received, status, facts: &facts, since, bytes_out, bytes_in };
+        self.totals.count(received.route, status);
         logging::request(line.level(), &line.message(logging::format()), &line.fields());
     }
 

@@ -70,8 +70,8 @@ impl ClientConnection {
         self
     }
 
-    /// Gives the request another name.
-    pub(super) fn named(mut self, id: RequestId) -> ClientConnection {
+    /// Gives the request another ID.
+    pub(super) fn with_id(mut self, id: RequestId) -> ClientConnection {
         self.connection.id = id;
         self
     }
@@ -127,7 +127,7 @@ impl ClientConnection {
             return local.respond(response);
         }
         let record = self.record();
-        record.answered(response.status(), None);
+        record.responded(response.status(), None);
         if let Some(code) = response.problem_code() {
             record.failed(code, None, Level::Info);
         }
@@ -162,7 +162,7 @@ impl ClientConnection {
 
     /// Sends the head of a media response without a body (HEAD, or 304).
     pub fn respond_head(self, head: &ResponseHead, request: &Request) {
-        self.record().answered(head.status_code(), None);
+        self.record().responded(head.status_code(), None);
         let bytes = head.print(request, &self.connection.id);
         let sent = self.connection.send([&bytes], self.connection.abort());
         self.end(sent);
@@ -177,7 +177,7 @@ impl ClientConnection {
     ) -> Result<BodyWriter, Box<(ClientConnection, Error)>> {
         match self.connection.output.begin(head) {
             Ok(()) => {
-                self.record().answered(head.status_code(), head.begins_at());
+                self.record().responded(head.status_code(), head.begins_at());
                 Ok(BodyWriter::new(self.connection, head, request))
             }
             // It has its own reason.

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use super::{Asked, Facts};
+use super::{Facts, ReceivedRequest};
 use crate::config::LogFormat;
 use crate::instruments::Label;
 use crate::logging::Field;
@@ -22,7 +22,7 @@ const TIME: &[BorrowedFormatItem<'_>] =
 
 /// A request that is over.
 pub(super) struct Line<'l> {
-    pub(super) asked: &'l Asked,
+    pub(super) received: &'l ReceivedRequest,
     pub(super) status: u16,
     pub(super) facts: &'l Facts,
     pub(super) since: Instant,
@@ -36,7 +36,7 @@ impl Line<'_> {
         match &self.facts.failure {
             Some(failure) => failure.level,
             None if !self.facts.is_complete => Level::Error,
-            None if self.status < 400 && self.asked.route.is_monitoring() => Level::Debug,
+            None if self.status < 400 && self.received.route.is_monitoring() => Level::Debug,
             None => Level::Info,
         }
     }
@@ -50,8 +50,8 @@ impl Line<'_> {
     }
 
     fn text(&self) -> String {
-        let Line { asked, status, facts, bytes_out, bytes_in, .. } = self;
-        let (client, method, route) = (facts.client, self.method(), asked.route.as_str());
+        let Line { received, status, facts, bytes_out, bytes_in, .. } = self;
+        let (client, method, route) = (facts.client, self.method(), received.route.as_str());
         let mut text = format!("{client} {method} {route} {status}");
         // Writing to a String cannot fail.
         if let Some(source) = &facts.source {
@@ -77,19 +77,19 @@ impl Line<'_> {
 
     /// Returns the line as Apache writes it: `%h - %u %t "%r" %>s %b "-" "%{User-agent}i"`. A query is left out, and
     /// Referer, which may have one.
-    fn combined(&self, received: OffsetDateTime) -> String {
-        let Line { asked, status, facts, bytes_out, .. } = self;
+    fn combined(&self, time: OffsetDateTime) -> String {
+        let Line { received, status, facts, bytes_out, .. } = self;
         let token =
             facts.token.as_deref().map_or("-".into(), |name| quoted(name).replace(' ', "_"));
-        let time = received.format(TIME).unwrap_or_default();
-        let version = u8::from(asked.http_1_1);
-        let path = asked.route.as_str();
+        let time = time.format(TIME).unwrap_or_default();
+        let version = u8::from(received.http_1_1);
+        let path = received.route.as_str();
         let slash = if path.starts_with('/') { "" } else { "/" };
-        let request = match asked.method {
+        let request = match received.method {
             Some(method) => format!("{method} {slash}{path} HTTP/1.{version}"),
             None => NO_METHOD.to_owned(),
         };
-        let agent = asked.user_agent.as_deref().filter(|agent| !agent.is_empty());
+        let agent = received.user_agent.as_deref().filter(|agent| !agent.is_empty());
         let agent = agent.map_or("-".into(), quoted);
         let client = facts.client;
         format!("{client} - {token} [{time}] \"{request}\" {status} {bytes_out} \"-\" \"{agent}\"")
@@ -97,11 +97,11 @@ impl Line<'_> {
 
     /// Returns the line as fields. docs/operations.md has their names.
     pub(super) fn fields(&self) -> [(&'static str, Field<'_>); 15] {
-        let Line { asked, facts, .. } = self;
+        let Line { received, facts, .. } = self;
         [
             ("client", Field::Address(facts.client)),
             ("method", Field::Text(self.method())),
-            ("route", Field::Text(asked.route.as_str())),
+            ("route", Field::Text(received.route.as_str())),
             ("status", Field::Number(self.status.into())),
             ("result", Field::Text(self.result())),
             ("detail", Field::text(self.detail())),
@@ -116,12 +116,12 @@ impl Line<'_> {
                 facts.first_byte.map_or(Field::None, |after| Field::Seconds(after.as_secs_f64())),
             ),
             ("token", Field::text(facts.token.as_deref())),
-            ("user_agent", Field::text(asked.user_agent.as_deref())),
+            ("user_agent", Field::text(received.user_agent.as_deref())),
         ]
     }
 
     fn method(&self) -> &'static str {
-        self.asked.method.unwrap_or(NO_METHOD)
+        self.received.method.unwrap_or(NO_METHOD)
     }
 
     /// Returns `complete`, or the problem code.
@@ -152,7 +152,7 @@ mod tests {
     fn facts() -> Facts {
         Facts {
             client: [192, 0, 2, 7].into(),
-            asked: None,
+            received: None,
             token: Some("alice b".into()),
             source: Some("a page of films.example".into()),
             engine: Some(EngineName::Splice),
@@ -170,9 +170,10 @@ mod tests {
         f: impl FnOnce(&Line<'_>) -> T,
     ) -> T {
         let user_agent = Some("curl \"8\" \\".to_owned());
-        let asked = Asked { method, route: RouteName::Download, http_1_1: true, user_agent };
+        let received =
+            ReceivedRequest { method, route: RouteName::Download, http_1_1: true, user_agent };
         let (since, status) = (Instant::now(), facts.status.unwrap_or(500));
-        f(&Line { asked: &asked, status, facts, since, bytes_out: 5, bytes_in: 9 })
+        f(&Line { received: &received, status, facts, since, bytes_out: 5, bytes_in: 9 })
     }
 
     #[test]
