@@ -12,7 +12,7 @@ import subprocess
 
 from inside import (CONFIG, HERE, LOOPBACK, RESOLVER, SITE, assert_same_media, configure, eventually, mux, run, run_steps,
                     serves, shown)
-from restart import Asking, restarts_refuse_nobody
+from restart import Load, restarts_refuse_nobody
 from update import UPDATE, is_checked, lacks_yt_dlp, leaves_root, survives_failures, updates
 
 FIRST, NEXT = f'{HERE}/first.deb', f'{HERE}/next.deb'
@@ -86,7 +86,7 @@ def is_upgraded():
     """The new one runs, and a changed configuration is kept, without a question."""
     main = shown('MainPID')
     # systemd has the socket now.
-    with Asking():
+    with Load():
         apt('-o', 'Dpkg::Options::=--force-confold', 'install', NEXT)
     assert status().endswith('+next'), status()
     eventually('restart', lambda: shown('MainPID') not in ('0', main) and shown('ActiveState') == 'active' and serves(),

@@ -28,36 +28,39 @@ class SlowDownload:
         assert of[0] == of[1], 'the file differs'
 
 
-class Asking(threading.Thread):
-    """Asks again and again whether downloads are accepted, which a server that drains denies."""
+class Load:
+    """Clients that ask again and again whether downloads are accepted, which a server that drains denies."""
+    CLIENTS = 8
 
     def __enter__(self):
-        self.count, self.failures, self.is_over = 0, [], False
-        self.start()
-        return self
+        self.statuses, self.is_over = [], False
+        self.clients = [threading.Thread(target=self.ask) for _ in range(self.CLIENTS)]
+        for client in self.clients:
+            client.start()
 
-    def run(self):
+    def ask(self):
         while not self.is_over:
-            self.count += 1
             try:
                 status = Answer('/readyz').status
             except (OSError, http.client.HTTPException) as error:
                 status = repr(error)
-            if status != 200:
-                self.failures.append(status)
+            self.statuses.append(status)
 
     def __exit__(self, *error):
         self.is_over = True
-        self.join()
-        print(f'{self.count} requests, failed: {self.failures}')
-        assert self.count > 10 and not self.failures
+        for client in self.clients:
+            client.join()
+        failed = [status for status in self.statuses if status != 200]
+        print(f'{len(self.statuses)} requests by {self.CLIENTS} clients, failed: {failed}')
+        # Each of them waits while a server starts.
+        assert len(self.statuses) >= 2 * self.CLIENTS and not failed
 
 
 def hands_over():
     """Another process takes over; nobody is refused, and the download of the one before ends well."""
     main, restarts = shown('MainPID'), shown('NRestarts')
     download = SlowDownload()
-    with Asking():
+    with Load():
         run('systemctl', 'kill', '--signal=USR2', '--kill-whom=main', 'ytcanal')
         eventually('another main process', lambda: shown('MainPID') != main)
         download.assert_complete()
@@ -75,7 +78,7 @@ def restarts_refuse_nobody():
     run('systemctl', 'stop', 'ytcanal')
     run('systemctl', 'start', 'ytcanal.socket', 'ytcanal')
     download = SlowDownload()
-    with Asking():
+    with Load():
         for _ in range(3):
             run('systemctl', 'restart', 'ytcanal')
     download.assert_complete()

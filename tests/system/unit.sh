@@ -26,7 +26,8 @@ fi
 
 units=$root/etc/systemd/system
 tests=/usr/local/share/ytcanal-tests
-rm -rf "$root$tests" "$root/etc/ytcanal" "$root/etc/credstore" "$units"/ytcanal.service* "$units"/ytcanal.socket* "$units"/probe*.service "$units/down.service"
+rm -rf "$root$tests" "$root/etc/ytcanal" "$root/etc/credstore" "$units"/ytcanal.service* "$units"/ytcanal.socket* "$units"/probe*.service "$units/down.service" \
+  "$units/sockets.target.wants/ytcanal.socket"
 mkdir -p "$root$tests" "$units/ytcanal.service.d" "$units/multi-user.target.wants"
 cp "$here"/tests/system/*.py "$root$tests"
 cp -r "$here/tests/ytdlp/plugins" "$root$tests"
