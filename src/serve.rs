@@ -10,7 +10,7 @@ use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
 use crossbeam::select;
 
 use crate::app::App;
-use crate::config::{Config, ConfigFile, InheritedSockets, Invocation, ListenAddress, SystemdEnv};
+use crate::config::{Config, ConfigFile, InheritedSockets, ListenAddress, SystemdEnv};
 use crate::handler::AppHandler;
 use crate::http_server::{HttpServer, Listener};
 use crate::media::page_media::PageMedia;
@@ -24,7 +24,7 @@ mod reloader;
 mod reporter;
 mod signals;
 
-use handover::{Handover, Successor};
+use handover::{Handover, NewProcess, Successor};
 use reloader::Reloader;
 use reporter::Reporter;
 pub use signals::{Signal, with_signals};
@@ -43,8 +43,8 @@ pub struct Server {
     reloader: Reloader,
     /// Whether systemd keeps the sockets: then connections wait there for the next process.
     sockets_are_kept: bool,
-    /// `None` if there can be no successor.
-    handover: Option<Handover>,
+    /// Or why there can be no successor.
+    handover: Result<Handover, String>,
 }
 
 impl Server {
@@ -84,7 +84,8 @@ impl Server {
             log::warn!("cannot raise the limit of open descriptors: {error}");
         }
         let (app, reloader) = (App::new(config)?, Reloader::new(None));
-        Ok(Server { app, listeners, reloader, sockets_are_kept, handover: None })
+        let handover = Err("only `ytcanal serve` does".into());
+        Ok(Server { app, listeners, reloader, sockets_are_kept, handover })
     }
 
     /// Has [`Signal::Reload`] read `file` again, which the configuration is from.
@@ -93,9 +94,9 @@ impl Server {
     }
 
     /// Has [`Signal::HandOver`] start a process of this program that takes the sockets over.
-    fn with_handover(self, invocation: Invocation) -> io::Result<Server> {
-        let handover = Handover::new(invocation, &self.listeners, self.sockets_are_kept)?;
-        Ok(Server { handover: Some(handover), ..self })
+    fn with_handover(self) -> Server {
+        let handover = Handover::new(&self.listeners, self.sockets_are_kept);
+        Server { handover, ..self }
     }
 
     /// Registers a page link that is resolved without yt-dlp.
@@ -166,7 +167,7 @@ impl Server {
             let mut reporter = Reporter::new(notify, pulses);
             notify.ready();
             let running = Running { app: &app, http_server: &http_server, signals, notify };
-            let ended = running.wait(reloader, handover.as_ref(), &mut reporter);
+            let ended = running.wait(reloader, &handover, &mut reporter);
             // Its sockets: whoever connects now is refused, unless another process listens.
             drop(handover);
             let in_time = match ended {
@@ -204,11 +205,12 @@ impl Running<'_> {
     fn wait(
         &self,
         mut reloader: Reloader,
-        handover: Option<&Handover>,
+        handover: &Result<Handover, String>,
         reporter: &mut Reporter<'_>,
     ) -> End {
         let mut released = Instant::now();
         let (starting, started) = channel::bounded::<io::Result<Successor>>(1);
+        let mut starts: Option<NewProcess> = None;
         loop {
             if released.elapsed() >= RELEASE_INTERVAL {
                 sys::release_free_memory();
@@ -223,17 +225,27 @@ impl Running<'_> {
                         reporter.reload(|| reloader.reload(self.app, self.http_server));
                     }
                     Ok(Signal::HandOver) => match handover {
-                        Some(handover) => handover.start(&starting),
-                        None => log::warn!("this server cannot hand over"),
+                        Ok(_) if starts.is_some() => log::info!("a new process is starting already"),
+                        Ok(handover) => {
+                            let process = handover.start(&starting);
+                            starts = process.inspect_err(report_no_handover).ok();
+                        }
+                        Err(why) => log::warn!("this server cannot hand over: {why}"),
                     },
                     // The sender is gone, which ends the server, too.
                     Ok(Signal::Shutdown) | Err(_) => return End::Shutdown,
                 },
                 recv(started) -> successor => {
+                    let process = starts.take();
                     let successor = successor.unwrap_or_else(|error| Err(io::Error::other(error)));
                     match successor.and_then(|successor| self.hand_over(successor)) {
-                        Ok(()) => return End::HandedOver,
-                        Err(error) => log::error!("cannot hand over, and so going on: {error}"),
+                        Ok(()) => {
+                            if let Some(process) = process {
+                                process.release();
+                            }
+                            return End::HandedOver;
+                        }
+                        Err(error) => report_no_handover(&error),
                     }
                 }
                 default(due) => {}
@@ -329,6 +341,10 @@ fn wait_for_drain(
     }
 }
 
+fn report_no_handover(error: &io::Error) {
+    log::error!("cannot hand over, and so going on: {error}");
+}
+
 /// Runs `ytcanal serve`.
 pub fn serve(config: Config, file: Option<ConfigFile>, service: &SystemdEnv) -> io::Result<()> {
     let InheritedSockets { sockets, is_handover, are_kept } = InheritedSockets::take()?;
@@ -336,11 +352,7 @@ pub fn serve(config: Config, file: Option<ConfigFile>, service: &SystemdEnv) -> 
         true => Server::bind(config)?,
         false => Server::adopt(config, sockets, are_kept)?,
     };
-    let mut server = server.with_config_file(file);
-    match Invocation::current() {
-        Ok(invocation) => server = server.with_handover(invocation)?,
-        Err(error) => log::debug!("this server cannot hand over: {error}"),
-    }
+    let server = server.with_config_file(file).with_handover();
     let notify = SdNotify::new(service.notify_socket.clone(), service.watchdog);
     // A terminal that is closed ends what runs on it.
     let hangup = if io::stdin().is_terminal() { Signal::Shutdown } else { Signal::Reload };

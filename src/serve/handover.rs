@@ -34,41 +34,68 @@ pub(super) struct Handover {
 }
 
 impl Handover {
-    pub(super) fn new(
-        invocation: Invocation,
-        listeners: &[Listener],
-        are_kept: bool,
-    ) -> io::Result<Handover> {
+    /// Fails where there can be no successor; says why.
+    pub(super) fn new(listeners: &[Listener], are_kept: bool) -> Result<Handover, String> {
+        // A container ends with its first process.
+        if process::id() == 1 {
+            return Err("it is the first process of its container, which would end with it".into());
+        }
+        let invocation = Invocation::current();
         let sockets = listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned());
-        Ok(Handover { invocation, sockets: sockets.collect::<io::Result<_>>()?, are_kept })
-    }
-
-    /// Starts a successor, and sends it when it could serve.
-    pub(super) fn start(&self, started: &Sender<io::Result<Successor>>) {
-        let (started, control) = (started.clone(), self.start_process());
-        let thread = thread::Builder::new().name("handover".into());
-        let spawned = thread.spawn(move || {
-            // Nobody receives it if this process ends meanwhile.
-            started.send(control.and_then(Successor::wait_until_ready)).ok();
-        });
-        if let Err(error) = spawned {
-            log::error!("cannot hand over, and so going on: {error}");
+        match (invocation, sockets.collect::<io::Result<_>>()) {
+            (Ok(invocation), Ok(sockets)) => Ok(Handover { invocation, sockets, are_kept }),
+            (Err(error), _) | (_, Err(error)) => Err(error.to_string()),
         }
     }
 
-    /// Starts a process of the program with the sockets; returns the channel to it.
-    fn start_process(&self) -> io::Result<UnixStream> {
-        let (control, theirs) = UnixStream::pair()?;
+    /// Starts a process that takes over, and sends it when it could serve.
+    pub(super) fn start(&self, started: &Sender<io::Result<Successor>>) -> io::Result<NewProcess> {
+        let (process, control) = self.start_process()?;
+        let started = started.clone();
+        thread::Builder::new().name("handover".into()).spawn(move || {
+            // Nobody receives it if this process ends meanwhile.
+            started.send(Successor::wait_until_ready(control)).ok();
+        })?;
+        Ok(process)
+    }
+
+    /// Starts a process of the program with the sockets; returns it with the channel to it.
+    fn start_process(&self) -> io::Result<(NewProcess, UnixStream)> {
+        let (mut control, theirs) = UnixStream::pair()?;
         control.set_read_timeout(Some(START_TIMEOUT))?;
         let sockets = || self.sockets.iter().map(AsFd::as_fd);
         let mut command = self.invocation.command(sockets(), self.are_kept);
         sys::inherit_detached(&mut command, sockets());
         command.stdin(Stdio::from(OwnedFd::from(theirs))).spawn()?.wait()?;
-        Ok(control)
+        // It, too, has the other end, which is closed here with the command.
+        drop(command);
+        let pid = read_id(&mut control)?;
+        // Fails if it has ended already; then there is nothing to end.
+        Ok((NewProcess(sys::pidfd(pid).ok()), control))
     }
 }
 
-/// The process that takes over. Dropping it before it begins ends it.
+/// A process that is to take over. Dropping it ends it, unless it was [released](NewProcess::release): what hangs, and
+/// is no child, would keep the sockets for good.
+pub(super) struct NewProcess(Option<OwnedFd>);
+
+impl NewProcess {
+    /// Lets it live.
+    pub(super) fn release(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for NewProcess {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        if let Some(process) = &self.0 {
+            sys::kill_process(process.as_fd()).ok();
+        }
+    }
+}
+
+/// A process that could serve.
 pub(super) struct Successor {
     pid: u32,
     control: UnixStream,
@@ -77,15 +104,8 @@ pub(super) struct Successor {
 impl Successor {
     /// Waits until the process at the other end of `control` could serve.
     fn wait_until_ready(mut control: UnixStream) -> io::Result<Successor> {
-        let mut pid = [0; 4];
-        control.read_exact(&mut pid).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => io::Error::other("the new process ended first"),
-            io::ErrorKind::WouldBlock => {
-                io::Error::other(format!("the new process took longer than {START_TIMEOUT:?}"))
-            }
-            _ => error,
-        })?;
-        Ok(Successor { pid: u32::from_ne_bytes(pid), control })
+        let pid = read_id(&mut control)?;
+        Ok(Successor { pid, control })
     }
 
     pub(super) fn id(&self) -> u32 {
@@ -96,6 +116,19 @@ impl Successor {
     pub(super) fn begin(mut self) -> io::Result<()> {
         self.control.write_all(&[1])
     }
+}
+
+/// Reads the id of the process at the other end, which it writes when it begins, and again when it could serve.
+fn read_id(control: &mut UnixStream) -> io::Result<u32> {
+    let mut pid = [0; 4];
+    control.read_exact(&mut pid).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => io::Error::other("the new process ended first"),
+        io::ErrorKind::WouldBlock => {
+            io::Error::other(format!("the new process took longer than {START_TIMEOUT:?}"))
+        }
+        _ => error,
+    })?;
+    Ok(u32::from_ne_bytes(pid))
 }
 
 /// Tells the old process that this one could serve, and waits until it may.
