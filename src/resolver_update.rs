@@ -90,7 +90,7 @@ pub fn update_resolver(options: &UpdateOptions, out: &mut impl Write) -> io::Res
 fn update(releases: &Releases, before: Option<&Release>) -> Result<Outcome, String> {
     let system = |error: io::Error| explain(&error.to_string());
     let work = releases.work_dir().map_err(system)?;
-    let installer = Installer::new(work.path())?;
+    let installer = Installer::new(work.path(), releases.lock())?;
     let packages = installer.newest()?;
     let version = packages.version.clone();
     if before.is_some_and(|before| before.packages() == packages.text) {

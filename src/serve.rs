@@ -8,7 +8,7 @@ use std::thread;
 use crossbeam::channel::{self, Receiver, Sender};
 
 use crate::app::App;
-use crate::config::{Config, ConfigFile, InheritedSockets, Invocation, ListenAddress, SystemdEnv};
+use crate::config::{Config, ConfigFile, InheritedSockets, ListenAddress, SystemdEnv};
 use crate::handler::AppHandler;
 use crate::http_server::{HttpServer, Listener};
 use crate::media::page_media::PageMedia;
@@ -36,8 +36,8 @@ pub struct Server {
     reloader: Reloader,
     /// Whether systemd keeps the sockets: then connections wait there for the next process.
     is_socket_activated: bool,
-    /// `None` if there can be no successor.
-    handover: Option<Handover>,
+    /// Or why there can be no successor.
+    handover: Result<Handover, String>,
 }
 
 impl Server {
@@ -81,7 +81,8 @@ impl Server {
             log::warn!("cannot raise the limit of open descriptors: {error}");
         }
         let (app, reloader) = (App::new(config)?, Reloader::new(None));
-        Ok(Server { app, listeners, reloader, is_socket_activated, handover: None })
+        let handover = Err("only `ytcanal serve` does".into());
+        Ok(Server { app, listeners, reloader, is_socket_activated, handover })
     }
 
     /// Has [`Signal::Reload`] read `file` again, which the configuration is from.
@@ -90,9 +91,9 @@ impl Server {
     }
 
     /// Has [`Signal::HandOver`] start a process of this program that takes the sockets over.
-    fn with_handover(self, invocation: Invocation) -> io::Result<Server> {
-        let handover = Handover::new(invocation, &self.listeners, self.is_socket_activated)?;
-        Ok(Server { handover: Some(handover), ..self })
+    fn with_handover(self) -> Server {
+        let handover = Handover::new(&self.listeners, self.is_socket_activated);
+        Server { handover, ..self }
     }
 
     /// Registers a page link that is resolved without yt-dlp.
@@ -163,7 +164,7 @@ impl Server {
             let mut reporter = Reporter::new(notify, pulses);
             notify.ready();
             let running = Running { app: &app, http_server: &http_server, signals, notify };
-            let ended = running.wait(reloader, handover.as_ref(), &mut reporter);
+            let ended = running.wait(reloader, &handover, &mut reporter);
             // Its sockets: whoever connects now is refused, unless another process listens.
             drop(handover);
             let in_time = match ended {
@@ -194,11 +195,7 @@ pub fn serve(
         true => Server::bind(config)?,
         false => Server::adopt(config, sockets, is_socket_activated)?,
     };
-    let mut server = server.with_config_file(file);
-    match Invocation::current() {
-        Ok(invocation) => server = server.with_handover(invocation)?,
-        Err(error) => log::debug!("this server cannot hand over: {error}"),
-    }
+    let server = server.with_config_file(file).with_handover();
     let notify = SdNotify::new(service.notify_socket.clone(), service.watchdog);
     // A terminal that is closed ends what runs on it.
     let hangup = if io::stdin().is_terminal() { Signal::Shutdown } else { Signal::Reload };

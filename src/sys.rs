@@ -29,7 +29,7 @@ pub use confinement::{
 };
 pub use epoll::Epoll;
 pub use files::{make_new_files_readable, sync_file_system};
-pub use inherited::{inherit_detached, prepare_listener, take_descriptor};
+pub use inherited::{inherit_detached, kill_process, prepare_listener, take_descriptor};
 pub use memory_file::memory_file;
 pub use splice_pipe::SplicePipe;
 

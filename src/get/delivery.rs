@@ -142,14 +142,18 @@ impl Delivery {
         let part = state.part.as_ref()?;
         part.remove_if_empty();
         let (path, len) = (part.path(), part.len());
-        let kept = format!("{} of it are in {}", size(len), path.display());
-        match part.beginning() {
-            Some(_) => Some(format!("{kept}; the same command continues it")),
-            None if len > 0 => Some(format!(
-                "{kept}, which cannot be continued: this download has no length that is known beforehand"
-            )),
-            None => None,
+        if len == 0 || !part.is_in_place() {
+            return None;
         }
+        let kept = format!("{} of it are in {}", size(len), path.display());
+        if part.beginning().is_some() {
+            return Some(format!("{kept}; the same command continues it"));
+        }
+        let why = match state.begun.and_then(|begun| begun.total) {
+            Some(_) => "nothing tells whether the file is still the same later (an ETag)",
+            None => "this download has no length that is known beforehand",
+        };
+        Some(format!("{kept}, which cannot be continued: {why}"))
     }
 
     /// Returns how far it is; `None` before the first byte.

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -33,6 +33,7 @@ const MAX_OUTPUT: u64 = 1 << 20;
 /// A pip to install with.
 pub(super) struct Installer<'w> {
     work: &'w Path,
+    lock: &'w File,
     python: PathBuf,
 }
 
@@ -48,20 +49,25 @@ pub(super) struct PackageList {
 
 impl<'w> Installer<'w> {
     /// Makes a pip in the directory `work`. That of the system may be absent, and that of a release gone with it.
-    pub(super) fn new(work: &'w Path) -> Result<Installer<'w>, String> {
-        let environment = work.join("pip");
-        run(Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(&environment), work)?;
-        let python = environment.join("bin/python3");
+    /// `lock`, an empty file, stays locked for as long as a process that was started here runs.
+    pub(super) fn new(work: &'w Path, lock: &'w File) -> Result<Installer<'w>, String> {
+        let python = work.join("pip/bin/python3");
+        let installer = Installer { work, lock, python };
+        installer.make_environment(Command::new("python3"), &work.join("pip"))?;
         // By itself: `venv` hides what it says of a failure.
-        run(Command::new(&python).args(["-m", "ensurepip"]), work)?;
-        Ok(Installer { work, python })
+        installer.run(Command::new(&installer.python).args(["-m", "ensurepip"]))?;
+        Ok(installer)
+    }
+
+    fn make_environment(&self, mut python: Command, path: &Path) -> Result<(), String> {
+        self.run(python.args(["-m", "venv", "--without-pip"]).arg(path))
     }
 
     /// Asks the index for the newest packages that fit together and this machine.
     pub(super) fn newest(&self) -> Result<PackageList, String> {
         let report = self.work.join("report.json");
         let mut command = self.pip(&["install", "--dry-run", "--ignore-installed", "--report"]);
-        run(command.arg(&report).args(RESOLVER_PACKAGES), self.work)?;
+        self.run(command.arg(&report).args(RESOLVER_PACKAGES))?;
         let report = fs::read(&report).map_err(|error| error.to_string())?;
         package_list(&report).ok_or_else(|| "the report of pip has another form".into())
     }
@@ -70,7 +76,7 @@ impl<'w> Installer<'w> {
     pub(super) fn install(&self, packages: &PackageList, path: &Path) -> Result<(), String> {
         let list = self.work.join("packages.txt");
         fs::write(&list, &packages.text).map_err(|error| explain(&error.to_string()))?;
-        run(Command::new(&self.python).args(["-m", "venv", "--without-pip"]).arg(path), self.work)?;
+        self.make_environment(Command::new(&self.python), path)?;
         let mut command = Command::new(&self.python);
         command.args(["-m", "pip", "--python"]).arg(path.join("bin/python3"));
         command.args([
@@ -81,7 +87,7 @@ impl<'w> Installer<'w> {
             "--no-deps",
             "--requirement",
         ]);
-        run(command.arg(&list).args(PIP_NETWORK), self.work)
+        self.run(command.arg(&list).args(PIP_NETWORK))
     }
 
     fn pip(&self, arguments: &[&str]) -> Command {
@@ -89,6 +95,36 @@ impl<'w> Installer<'w> {
         command.args(["-m", "pip", arguments[0], "--quiet", "--only-binary", ":all:"]);
         command.args(PIP_NETWORK).args(&arguments[1..]);
         command
+    }
+
+    /// Runs a command to its end; if it fails, returns why.
+    fn run(&self, command: &mut Command) -> Result<(), String> {
+        let program = command.get_program().to_string_lossy().into_owned();
+        // In memory: a full disk is what it may have to report.
+        let mut output = sys::memory_file(b"").map_err(|error| error.to_string())?;
+        let ended = output.try_clone().and_then(|out| {
+            let err = out.try_clone()?;
+            // An empty file. The processes that pip starts have it, too, and may outlive this one, if that is killed.
+            command.stdin(self.lock.try_clone()?).stdout(out).stderr(err);
+            command.current_dir(self.work).env("TMPDIR", self.work).env("PIP_NO_CACHE_DIR", "1");
+            command.env("PIP_DISABLE_PIP_VERSION_CHECK", "1").env("PIP_NO_INPUT", "1");
+            MISLEADING.iter().for_each(|name| {
+                command.env_remove(name);
+            });
+            sys::kill_on_parent_exit(command);
+            let mut child = ChildGroup::spawn(command)?;
+            let in_time = child.has_exited_within(MAX_TIME)?;
+            Ok((in_time, child.kill_and_wait()?))
+        });
+        match ended {
+            Ok((true, status)) if status.success() => Ok(()),
+            Ok((true, _)) => Err(explain(&end_of(&mut output).unwrap_or_default())),
+            Ok((false, _)) => Err(format!("{program} did not end within {MAX_TIME:?}")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(format!("{program} was not found; install it (apt install python3-venv)"))
+            }
+            Err(error) => Err(format!("cannot run {program}: {error}")),
+        }
     }
 }
 
@@ -126,35 +162,6 @@ fn package_list(report: &[u8]) -> Option<PackageList> {
         writeln!(text, "{name}=={version}").ok()?;
     }
     Some(PackageList { version, text })
-}
-
-/// Runs a command to its end; if it fails, returns why.
-fn run(command: &mut Command, work: &Path) -> Result<(), String> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    // In memory: a full disk is what it may have to report.
-    let mut output = sys::memory_file(b"").map_err(|error| error.to_string())?;
-    let ended = output.try_clone().and_then(|out| {
-        let err = out.try_clone()?;
-        command.stdin(Stdio::null()).stdout(Stdio::from(out)).stderr(Stdio::from(err));
-        command.current_dir(work).env("TMPDIR", work).env("PIP_NO_CACHE_DIR", "1");
-        command.env("PIP_DISABLE_PIP_VERSION_CHECK", "1").env("PIP_NO_INPUT", "1");
-        MISLEADING.iter().for_each(|name| {
-            command.env_remove(name);
-        });
-        sys::kill_on_parent_exit(command);
-        let mut child = ChildGroup::spawn(command)?;
-        let in_time = child.has_exited_within(MAX_TIME)?;
-        Ok((in_time, child.kill_and_wait()?))
-    });
-    match ended {
-        Ok((true, status)) if status.success() => Ok(()),
-        Ok((true, _)) => Err(explain(&end_of(&mut output).unwrap_or_default())),
-        Ok((false, _)) => Err(format!("{program} did not end within {MAX_TIME:?}")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(format!("{program} was not found; install it (apt install python3-venv)"))
-        }
-        Err(error) => Err(format!("cannot run {program}: {error}")),
-    }
 }
 
 fn end_of(output: &mut File) -> io::Result<String> {
@@ -207,6 +214,17 @@ mod tests {
             package_list(br#"{"install": [], "environment": {"python_version": "3.11"}}"#),
             None
         );
+    }
+
+    /// So the directory is locked until the last of its processes ends.
+    #[test]
+    fn what_it_starts_has_the_lock_and_reads_nothing_from_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let lock = File::options().read(true).write(true).create_new(true).open(path).unwrap();
+        let installer = Installer { work: dir.path(), lock: &lock, python: "python3".into() };
+        let script = "sh -c 'test /dev/stdin -ef lock && test -z \"$(cat)\"'";
+        assert_eq!(installer.run(Command::new("sh").args(["-c", script])), Ok(()));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! **Invariant:** `current` leads to a complete release at all times, once it has led to one. One process at a time
 //! changes anything, the one that holds the lock.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ const WORK_PREFIX: &str = "work-";
 /// The directory, locked.
 pub(super) struct Releases {
     dir: PathBuf,
-    /// Locked until the process ends, however that ends.
+    /// Locked until the process ends, however that ends, and all that it has started for an installation.
     lock: File,
 }
 
@@ -40,15 +40,21 @@ impl Releases {
     /// Locks the directory, and removes what an update has left that did not come to its end.
     pub(super) fn open(dir: &Path) -> io::Result<Releases> {
         fs::create_dir_all(dir.join(RELEASES))?;
-        let lock = File::create(dir.join("lock"))?;
+        let mut options = OpenOptions::new();
+        let lock = options.read(true).write(true).create(true).open(dir.join("lock"))?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => io::Error::other("another update is running"),
             TryLockError::Error(error) => error,
         })?;
         // Links and interpreters name it by this path.
         let releases = Releases { dir: dir.canonicalize()?, lock };
-        releases.clean_up();
+        releases.remove_unused();
         Ok(releases)
+    }
+
+    /// Returns the file that is locked, which is empty.
+    pub(super) fn lock(&self) -> &File {
+        &self.lock
     }
 
     /// Returns the release that is in use.
@@ -88,8 +94,10 @@ impl Releases {
             self.link(PREVIOUS, &before)?;
         }
         self.link(CURRENT, release)?;
-        self.remove_file(ROLLED_BACK)?;
-        self.clean_up();
+        // It is in use now, whatever cannot be removed.
+        self.remove_file(ROLLED_BACK)
+            .unwrap_or_else(|error| not_removed(ROLLED_BACK.as_ref(), &error));
+        self.remove_unused();
         Ok(())
     }
 
@@ -102,7 +110,7 @@ impl Releases {
             return Err(io::Error::other("the release before is the one in use"));
         }
         fs::write(self.dir.join(ROLLED_BACK), current.packages())?;
-        // In this order neither of the two is ever without a link.
+        // In this order there always is one in use; the other is lost if this process ends in between.
         self.link(CURRENT, &previous)?;
         self.link(PREVIOUS, &current)?;
         Ok((previous, current))
@@ -129,30 +137,32 @@ impl Releases {
         }
     }
 
-    /// Removes what is not needed any more. What cannot be removed takes space, and is no reason to keep an old yt-dlp.
-    fn clean_up(&self) {
-        if let Err(error) = self.remove_unused() {
-            log::warn!("cannot remove old files from {}: {error}", self.dir.display());
+    /// Removes releases that no link leads to, and the files of updates. What cannot be removed keeps no update from being
+    /// made: a program that root has run there may have left files of its own.
+    fn remove_unused(&self) {
+        let unused = self.unused().inspect_err(|error| not_removed(&self.dir, error));
+        for path in unused.unwrap_or_default() {
+            fs::remove_dir_all(&path).unwrap_or_else(|error| not_removed(&path, &error));
         }
     }
 
-    /// Removes releases that no link leads to, and the files of updates.
-    fn remove_unused(&self) -> io::Result<()> {
-        let used: Vec<Release> = self.current().into_iter().chain(self.previous()).collect();
-        for entry in fs::read_dir(self.dir.join(RELEASES))? {
-            let release = Release { path: entry?.path() };
-            if !used.contains(&release) {
-                fs::remove_dir_all(&release.path)?;
-            }
-        }
-        for entry in fs::read_dir(&self.dir)? {
-            let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(WORK_PREFIX) {
-                fs::remove_dir_all(entry.path())?;
-            }
-        }
-        Ok(())
+    fn unused(&self) -> io::Result<Vec<PathBuf>> {
+        let used: Vec<_> = self.current().into_iter().chain(self.previous()).collect();
+        let is_used = |path: &PathBuf| used.iter().any(|release| release.path == *path);
+        let paths = |dir: &Path| -> io::Result<Vec<PathBuf>> {
+            fs::read_dir(dir)?.map(|entry| entry.map(|entry| entry.path())).collect()
+        };
+        let is_work = |path: &PathBuf| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(WORK_PREFIX))
+        };
+        let releases = paths(&self.dir.join(RELEASES))?;
+        let unused = releases.into_iter().filter(|path| !is_used(path));
+        Ok(unused.chain(paths(&self.dir)?.into_iter().filter(is_work)).collect())
     }
+}
+
+fn not_removed(path: &Path, error: &io::Error) {
+    log::warn!("cannot remove {}: {error}", path.display());
 }
 
 impl Release {
@@ -234,11 +244,15 @@ mod tests {
         releases.switch_to(&kept).unwrap();
         // As if it had been killed.
         install(&releases, "2026.2.5");
+        // It is no directory, and cannot be removed like one.
+        fs::write(dir.path().join(RELEASES).join("stray"), "").unwrap();
         let work = releases.work_dir().unwrap().keep();
         drop(releases);
         let releases = Releases::open(dir.path()).unwrap();
-        assert_eq!(names(&releases), ["2026.01.05"]);
+        assert_eq!(names(&releases), ["2026.01.05", "stray"]);
         assert!(!work.exists());
         assert_eq!(releases.current(), Some(kept));
+        let newer = install(&releases, "2026.2.5");
+        releases.switch_to(&newer).unwrap();
     }
 }

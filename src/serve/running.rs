@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
 use crossbeam::select;
 
-use super::handover::{Handover, Successor};
+use super::handover::{Handover, NewProcess, Successor};
 use super::reloader::Reloader;
 use super::reporter::Reporter;
 use super::signals::Signal;
@@ -43,12 +43,12 @@ impl Running<'_> {
     pub(super) fn wait(
         &self,
         mut reloader: Reloader,
-        handover: Option<&Handover>,
+        handover: &Result<Handover, String>,
         reporter: &mut Reporter<'_>,
     ) -> End {
         let mut released = Instant::now();
         let (sender, started) = channel::bounded::<io::Result<Successor>>(1);
-        let mut starting = None;
+        let mut starting: Option<NewProcess> = None;
         loop {
             if released.elapsed() >= RELEASE_INTERVAL {
                 sys::release_free_memory();
@@ -62,24 +62,31 @@ impl Running<'_> {
                     Ok(Signal::Reload) => {
                         reporter.reload(|| reloader.reload(self.app, self.http_server));
                     }
-                    Ok(Signal::HandOver) if starting.is_some() => {
-                        log::info!("already handing over");
-                    }
-                    Ok(Signal::HandOver) => match handover.map(|handover| handover.start(&sender)) {
-                        Some(Ok(begun)) => starting = Some(begun),
-                        Some(Err(error)) => log_going_on(&error),
-                        None => log::warn!("this server cannot hand over"),
+                    Ok(Signal::HandOver) => match handover {
+                        Ok(_) if starting.is_some() => {
+                            log::info!("a new process is starting already");
+                        }
+                        Ok(handover) => {
+                            let process = handover.start(&sender);
+                            starting = process.inspect_err(report_no_handover).ok();
+                        }
+                        Err(why) => log::warn!("this server cannot hand over: {why}"),
                     },
                     // The sender is gone, which ends the server, too.
                     Ok(Signal::Shutdown) | Err(_) => return End::Shutdown,
                 },
                 recv(started) -> successor => {
+                    let process = starting.take();
                     let successor = successor.unwrap_or_else(|error| Err(io::Error::other(error)));
                     match successor.and_then(|successor| self.hand_over(successor)) {
-                        Ok(()) => return End::HandedOver,
-                        Err(error) => log_going_on(&error),
+                        Ok(()) => {
+                            if let Some(process) = process {
+                                process.release();
+                            }
+                            return End::HandedOver;
+                        }
+                        Err(error) => report_no_handover(&error),
                     }
-                    starting = None;
                 }
                 default(due) => {}
             }
@@ -150,7 +157,7 @@ impl Running<'_> {
     }
 }
 
-fn log_going_on(error: &io::Error) {
+fn report_no_handover(error: &io::Error) {
     log::error!("cannot hand over, and so going on: {error}");
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::thread;
 
 use crossbeam::channel::{self, Receiver};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2, SIGXFSZ};
 use signal_hook::iterator::{Handle, Signals};
 
 use crate::sys;
@@ -26,7 +26,9 @@ pub fn with_signals<T>(
     hangup: Signal,
     f: impl FnOnce(&Receiver<Signal>) -> io::Result<T>,
 ) -> io::Result<T> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGUSR2])?;
+    // A file that must not grow (ulimit -f) then fails to be written, and does not end the process. It is not ignored:
+    // children would inherit that.
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGUSR2, SIGXFSZ])?;
     // nohup(1) ignores SIGHUP, so that the process outlives its terminal.
     if !sys::is_ignored(SIGHUP) {
         signals.add_signal(SIGHUP)?;
@@ -39,6 +41,7 @@ pub fn with_signals<T>(
                 let signal = match number {
                     SIGHUP => hangup,
                     SIGUSR2 => Signal::HandOver,
+                    SIGXFSZ => continue,
                     _ => Signal::Shutdown,
                 };
                 if sender.send(signal).is_err() {

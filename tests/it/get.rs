@@ -14,6 +14,7 @@ mod faults;
 mod page;
 mod resume;
 mod same;
+mod unwritable;
 
 /// An empty directory in which commands run, with a configuration and a runtime directory of its own elsewhere.
 struct Shell {

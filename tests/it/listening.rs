@@ -1,5 +1,6 @@
 //! Sockets that the daemon is given, by systemd or by an older process of it, and Unix sockets.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -104,6 +105,33 @@ fn a_process_that_cannot_start_changes_nothing() {
     let serving = successor(&daemon);
     assert_eq!(daemon.get("/healthz").head.status, 200);
     drop(serving);
+}
+
+/// It would keep the port.
+#[test]
+fn a_process_that_never_serves_ends_with_the_one_that_started_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (program, started) = (directory.path().join("ytcanal"), directory.path().join("started"));
+    std::fs::copy(binary(), &program).unwrap();
+    let replaced = ["sh", "-c", "shift; exec \"$0\" \"$@\"", text(&program)];
+    let through = replaced.map(str::to_owned).to_vec();
+    let mut daemon = Daemon::start_with(&Setup { through, ..Setup::default() });
+    let hangs = directory.path().join("hangs");
+    std::fs::write(&hangs, format!("#!/bin/sh\necho $$ >> {started:?}\nexec sleep 1000\n"))
+        .unwrap();
+    std::fs::set_permissions(&hangs, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::rename(&hangs, &program).unwrap();
+    signal(daemon.pid(), "USR2");
+    let id = || std::fs::read_to_string(&started).ok()?.strip_suffix('\n')?.parse().ok();
+    let hanging = Process(eventually("another program runs", PATIENCE, id));
+    signal(daemon.pid(), "USR2");
+    daemon.logs("a new process is starting already");
+    assert_eq!(daemon.get("/healthz").head.status, 200);
+    assert!(hanging.lives());
+    signal(daemon.pid(), "TERM");
+    assert!(daemon.exit(PATIENCE).success());
+    eventually("it has ended, too", PATIENCE, || (!hanging.lives()).then_some(()));
+    assert_eq!(std::fs::read_to_string(&started).unwrap().lines().count(), 1);
 }
 
 /// A daemon that systemd's tool starts at the first connection to a Unix socket.

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::support::barrier::Gate;
 use crate::support::client::{any_path, get};
-use crate::support::daemon::LOOPBACK;
+use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::origin::Origin;
 use crate::support::served::Way;
 use crate::support::{PATIENCE, eventually, media, run, signal, start, ytdlp};
@@ -225,17 +225,23 @@ fn both_daemons_have_work() {
     }
 }
 
-/// Also if it claims another address.
+/// Also if it claims another address, and another name of its request.
 #[test]
 fn the_client_is_known() {
     for shipped in FRONTS {
         let front = Front::start(shipped, "");
-        let claims = ["-H", "X-Forwarded-For: 9.9.9.9", "-H", "X-Forwarded-Proto: gopher"];
+        let claims =
+            ["X-Forwarded-For: 9.9.9.9", "X-Forwarded-Proto: gopher", "X-Request-Id: mine"];
         let mut curl = front.curl("/nothing");
-        assert_eq!(status(curl.args(["--interface", "127.0.0.5"]).args(claims)), "404");
+        for claim in claims {
+            curl.args(["-H", claim]);
+        }
+        assert_eq!(status(curl.args(["--interface", "127.0.0.5"])), "404");
         let is_known = |log: String| log.contains("127.0.0.5 GET (other) 404: not-found");
         eventually("the address is logged", PATIENCE, || {
             front.daemons.iter().any(|daemon| is_known(daemon.log())).then_some(())
         });
+        let is_named = |daemon: &Daemon| daemon.log().contains("[mine]");
+        assert!(!front.daemons.iter().any(is_named), "{shipped:?}");
     }
 }
