@@ -26,7 +26,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 AS_ROOT := $(if $(DESTDIR),,$(SUDO))
 
 .PHONY: help demo test bench bench-crowd bench-download bench-resolve bench-seams bench-segments bench-fronts build install uninstall lint it fuzz fuzz-short
-.PHONY: archives corpus soak encoded-audio cuts players deny audit units manual check-manual deb check-container test-system clean
+.PHONY: archives corpus soak encoded-audio cuts players deny audit units manual check-manual deb check-container test-container test-system clean
 .PHONY: tools-build tools-demo tools-fuzz tools-python tools-bench tools-fronts tools-debian tools-deb tools-system tools-test
 
 help:
@@ -40,6 +40,7 @@ help:
 	@echo 'make audit          known vulnerabilities in dependencies (needs the network)'
 	@echo 'make fuzz           random bytes at everything that reads what strangers send'
 	@echo 'make test-system    the units and the package, in a Debian that boots (as root)'
+	@echo 'make test-container the image of the Dockerfile, built and run (needs docker or podman)'
 	@echo 'make corpus         media files of all shapes, or those in DIR=…, each compared with its source'
 	@echo 'make soak           a crowd of all kinds of clients, for ten minutes'
 	@echo 'make archives       archives of more than 4 GiB, read by tar, unzip, 7-Zip and Python'
@@ -140,6 +141,10 @@ check-manual: manual
 
 check-container: $(VENV)/complete
 	$(VENV)/bin/hadolint Dockerfile
+
+# The image that users get, in the container engine that is there.
+test-container: tools-python
+	tests/system/container.sh
 
 # What goes into the package as it is (Cargo.toml, [package.metadata.deb]) lies in target/package.
 deb: tools-deb build manual $(CARGO_DEB)

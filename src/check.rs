@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::config::{self, Config, SandboxConfig};
+use crate::config::{self, Config, ListenAddress, SandboxConfig};
 use crate::ffmpeg;
 use crate::http_client::UpstreamClient;
 use crate::runtime_dir::RuntimeDir;
@@ -16,15 +16,23 @@ mod access;
 mod cookies;
 mod ytdlp;
 
-/// Runs all checks, prints one line for each, and returns whether all mandatory ones passed.
-pub fn check(file: Option<&Path>, out: &mut impl Write) -> io::Result<bool> {
-    let config = match file.map_or(Ok(Config::default()), Config::read) {
+/// Runs all checks, prints one line for each, and returns whether all mandatory ones passed. The server listens on
+/// these addresses instead of those of the file, if there are any: who may use it depends on that.
+pub fn check(
+    file: Option<&Path>,
+    listen: Vec<ListenAddress>,
+    out: &mut impl Write,
+) -> io::Result<bool> {
+    let mut config = match file.map_or(Ok(Config::default()), Config::read) {
         Ok(config) => config,
         Err(error) => {
             writeln!(out, "config   FAILED  {error}")?;
             return Ok(false);
         }
     };
+    if !listen.is_empty() {
+        config.listen = listen;
+    }
     let source = file.map_or("the defaults".into(), |file| file.display().to_string());
     writeln!(out, "config   ok      {source}")?;
     if let Some(file) = file.filter(|file| shows_password(file, &config)) {
@@ -153,7 +161,7 @@ mod tests {
             std::fs::write(&file, text).unwrap();
             std::fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
             let mut out = Vec::new();
-            check(Some(&file), &mut out).unwrap();
+            check(Some(&file), Vec::new(), &mut out).unwrap();
             let out = String::from_utf8(out).unwrap();
             assert_eq!(out.contains("config   open "), is_open, "{proxy} {mode:o}: {out}");
             assert!(!out.contains("secret"), "{out}");
@@ -171,8 +179,10 @@ mod tests {
         );
         std::fs::write(&file, text).unwrap();
         let mut out = Vec::new();
-        assert!(!check(Some(&file), &mut out).unwrap());
+        let everywhere = vec!["0.0.0.0:8080".parse().unwrap()];
+        assert!(!check(Some(&file), everywhere, &mut out).unwrap());
         let out = String::from_utf8(out).unwrap();
+        assert!(out.contains("access   ok      local:"), "{out}");
         assert!(out.contains("FAILED  cannot run /nonexistent/ffmpeg; install ffmpeg"), "{out}");
         assert!(out.contains("runtime  ok"), "{out}");
     }

@@ -55,7 +55,7 @@ fn run(command: Command) -> io::Result<ExitCode> {
             tokens_command::list(args.config.as_deref(), &mut io::stdout())?;
         }
         Command::Check(args) => {
-            let passed = check::check(args.config.as_deref(), &mut io::stdout())?;
+            let passed = check::check(args.config.as_deref(), args.listen, &mut io::stdout())?;
             return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Get(args) => {

@@ -27,7 +27,12 @@ fn commands_and_their_options() {
         Command::Serve(ServeArgs { config: Some("a.toml".into()), listen })
     );
     assert_eq!(parse_line("demo").unwrap(), Command::Demo(DemoArgs { listen: vec![] }));
-    assert_eq!(parse_line("check").unwrap(), Command::Check(CheckArgs { config: None }));
+    assert_eq!(
+        parse_line("check").unwrap(),
+        Command::Check(CheckArgs { config: None, listen: vec![] })
+    );
+    let everywhere = CheckArgs { config: None, listen: vec!["0.0.0.0:8080".parse().unwrap()] };
+    assert_eq!(parse_line("check --listen 0.0.0.0:8080").unwrap(), Command::Check(everywhere));
     let url = "http://127.0.0.1:8080/healthz".into();
     let healthcheck = Command::Healthcheck(HealthcheckArgs { url });
     assert_eq!(parse_line("healthcheck").unwrap(), healthcheck);
@@ -48,7 +53,7 @@ fn an_update() {
 
 #[test]
 fn the_last_of_an_option_counts() {
-    let check = CheckArgs { config: Some("b.toml".into()) };
+    let check = CheckArgs { config: Some("b.toml".into()), listen: vec![] };
     assert_eq!(parse_line("check --config a --config b.toml").unwrap(), Command::Check(check));
 }
 
@@ -145,7 +150,7 @@ fn errors_name_what_is_wrong() {
         ("swim", "'swim'"),
         ("chek", "'check'"),
         ("serve --fast", "--fast"),
-        ("check --listen 127.0.0.1:1", "--listen"),
+        ("check --listen localhost", "for '--listen <ADDR>'"),
         ("serve --listen localhost", "for '--listen <ADDR>': \"localhost\" is not an address"),
         ("serve --config", "--config"),
         ("serve twice", "twice"),
