@@ -5,11 +5,13 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The maximum length of an ETag, in bytes; those of this program are much shorter.
 const MAX_ETAG: u64 = 200;
+/// How often a part is opened that other downloads finish at the same moment.
+const MAX_ATTEMPTS: usize = 8;
 
 /// A part of a file. Others cannot write to it meanwhile.
 #[derive(Debug)]
@@ -31,23 +33,22 @@ pub(super) struct Beginning {
 impl PartFile {
     /// Opens or creates the part of the file `target`.
     pub(super) fn open(target: &Path) -> io::Result<PartFile> {
+        PartFile::open_while(target, || {})
+    }
+
+    /// [Opens](Self::open) a part, while `others` do something between its opening and its locking.
+    fn open_while(target: &Path, mut others: impl FnMut()) -> io::Result<PartFile> {
         let path = with_suffix(target, ".part");
-        let mut options = OpenOptions::new();
-        // A link that another user left in a shared directory is not followed.
-        options.read(true).write(true).create(true).custom_flags(libc::O_NOFOLLOW);
-        let file = options.open(&path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::other(format!("{} is not a regular file", path.display())));
-        }
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let text = format!("{} is being written by another download", path.display());
-                return Err(io::Error::new(io::ErrorKind::WouldBlock, text));
+        for _ in 0..MAX_ATTEMPTS {
+            let file = open_regular(&path)?;
+            others();
+            lock(&file, &path)?;
+            // The one that had the lock may have renamed the file before it ended: it is complete then, and no part.
+            if is_at(&file, &path)? {
+                return Ok(PartFile { target: target.to_owned(), file });
             }
-            Err(TryLockError::Error(error)) => return Err(error),
         }
-        Ok(PartFile { target: target.to_owned(), file })
+        Err(in_use(&path))
     }
 
     /// Returns the file that it will become.
@@ -121,6 +122,39 @@ impl PartFile {
     }
 }
 
+/// Opens or creates a file. A link that another user left in a shared directory is not followed.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).custom_flags(libc::O_NOFOLLOW);
+    let file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other(format!("{} is not a regular file", path.display())));
+    }
+    Ok(file)
+}
+
+fn lock(file: &File, path: &Path) -> io::Result<()> {
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => in_use(path),
+        TryLockError::Error(error) => error,
+    })
+}
+
+fn in_use(path: &Path) -> io::Error {
+    let text = format!("{} is being written by another download", path.display());
+    io::Error::new(io::ErrorKind::WouldBlock, text)
+}
+
+/// Returns whether an open file is the one that the path leads to.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let opened = file.metadata()?;
+    match fs::symlink_metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (opened.dev(), opened.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path.as_os_str());
     name.push(suffix);
@@ -157,6 +191,37 @@ mod tests {
         part.finish().unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"x");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    /// Between the opening of a part and its locking, another download finishes it.
+    #[test]
+    fn a_finished_file_is_not_taken_for_a_part() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("a.mp4");
+        let begin = || {
+            let part = PartFile::open(&target).unwrap();
+            part.restart(Some("\"v\"")).unwrap();
+            part.writer().unwrap().write_all(b"complete").unwrap();
+            part
+        };
+        let mut first = Some(begin());
+        let second = PartFile::open_while(&target, || {
+            if let Some(first) = first.take() {
+                first.finish().unwrap();
+            }
+        });
+        let second = second.unwrap();
+        assert_eq!((second.len(), second.beginning()), (0, None), "it is a part of its own");
+        second.restart(None).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"complete");
+        drop(second);
+        let mut finished = 0;
+        let never = PartFile::open_while(&target, || {
+            begin().finish().unwrap();
+            finished += 1;
+        });
+        assert!(never.unwrap_err().to_string().contains("another download"));
+        assert_eq!(finished, MAX_ATTEMPTS);
     }
 
     #[test]
