@@ -92,10 +92,10 @@ players: tools-test
 	  players a_film_in_segments_plays firefox_seeks
 
 # Media files through every engine, each compared with its source; `it` has some of them. All that
-# ffmpeg can make, or with DIR=… whatever lies there.
+# ffmpeg can make, and all faults of the table in docs/reliability.md by `ytcanal get`; or with DIR=… whatever lies there.
 corpus: tools-test
 	YTCANAL_CORPUS=$(or $(abspath $(DIR)),all) $(CARGO) test --release --locked --test it -- --nocapture \
-	  corpus tracks_stay_as_far_apart
+	  corpus tracks_stay_as_far_apart get_survives
 
 # Random bytes at everything that reads what strangers send. The first run is slow, for it compiles.
 fuzz-short: FUZZ_SECONDS := 5
