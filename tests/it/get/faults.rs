@@ -77,11 +77,13 @@ fn a_request_that_cannot_be_made_has_its_status() {
     let (origin, shell) = (Origin::start(), Shell::new());
     let [video, _] = put_film(&origin);
     let refused = refused_url();
-    let table: [(&[&str], i32, &str); 11] = [
+    let table: [(&[&str], i32, &str); 13] = [
         (&[], 2, "missing link"),
         (&["https://a.example/", "--video", &video], 2, "not both"),
         (&["https://a.example/", "--name", "a"], 2, "--name needs --video"),
         (&["--video", &video, "--codec", "vp9"], 2, "--codec needs a page link"),
+        (&["https://a.example/", "--sponsorblock", "mark"], 2, "(sponsorblock-off)"),
+        (&["https://a.example/", "--sponsorblock", "x"], 2, "(bad-parameter)"),
         (&["--video", "file:///etc/passwd"], 2, "(bad-url)"),
         (&["--video", &video, "--start", "x"], 2, "(bad-parameter)"),
         (&["file:///etc/passwd"], 2, "(bad-link)"),
