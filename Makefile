@@ -135,8 +135,8 @@ manual: tools-build
 	$(CARGO) run --quiet --release --locked --example manual -- $(TARGET)/manual
 
 # They must be ones that man, shellcheck and the shells take.
-check-manual: manual
-	tests/manual.sh $(TARGET)/manual
+check-manual: manual build
+	tests/manual.sh $(TARGET)/manual $(TARGET)/release/ytcanal
 
 check-container: $(VENV)/complete
 	$(VENV)/bin/hadolint Dockerfile
