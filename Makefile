@@ -160,7 +160,7 @@ test-system: deb tools-system
 bench: tools-bench target/bench-venv/complete
 	$(CARGO) bench --locked --bench canal -- $(BENCH_ARGS)
 
-# One download over HTTPS, beside nginx and a loop that copies from TLS to a socket.
+# One download over HTTPS, by the server and by `ytcanal get`, beside nginx and a loop that copies from TLS to a socket.
 bench-download: tools-bench
 	$(CARGO) bench --locked --bench canal -- --download
 
