@@ -93,10 +93,10 @@ players: tools-test
 	  players a_film_in_segments_plays firefox_seeks
 
 # Media files through every engine, each compared with its source; `it` has some of them. All that
-# ffmpeg can make, or with DIR=… whatever lies there.
+# ffmpeg can make, and all faults of the table in docs/reliability.md by `ytcanal get`; or with DIR=… whatever lies there.
 corpus: tools-test
 	YTCANAL_CORPUS=$(or $(abspath $(DIR)),all) $(CARGO) test --release --locked --test it -- --nocapture \
-	  corpus tracks_stay_as_far_apart
+	  corpus tracks_stay_as_far_apart get_survives
 
 # Random bytes at everything that reads what strangers send. The first run is slow, for it compiles.
 fuzz-short: FUZZ_SECONDS := 5
@@ -136,8 +136,8 @@ manual: tools-build
 	$(CARGO) run --quiet --release --locked --example manual -- $(TARGET)/manual
 
 # They must be ones that man, shellcheck and the shells take.
-check-manual: manual
-	tests/manual.sh $(TARGET)/manual
+check-manual: manual build
+	tests/manual.sh $(TARGET)/manual $(TARGET)/release/ytcanal
 
 check-container: $(VENV)/complete
 	$(VENV)/bin/hadolint Dockerfile
@@ -165,7 +165,7 @@ test-system: deb tools-system
 bench: tools-bench target/bench-venv/complete
 	$(CARGO) bench --locked --bench canal -- $(BENCH_ARGS)
 
-# One download over HTTPS, beside nginx and a loop that copies from TLS to a socket.
+# One download over HTTPS, by the server and by `ytcanal get`, beside nginx and a loop that copies from TLS to a socket.
 bench-download: tools-bench
 	$(CARGO) bench --locked --bench canal -- --download
 

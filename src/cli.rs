@@ -75,12 +75,12 @@ pub enum Command {
     Info(InfoArgs),
     /// Verify configuration and dependencies
     Check(CheckArgs),
-    /// Ask a running server whether it is well
+    /// Check whether a running server is healthy
     Healthcheck(HealthcheckArgs),
-    /// Make and list tokens, by which clients from elsewhere are let in
+    /// Create and list access tokens
     #[command(subcommand, arg_required_else_help = false)]
     Token(TokenCommand),
-    /// Let others use a link of the server without a token
+    /// Sign a link, so that it works without a token
     Sign(SignArgs),
     /// Update yt-dlp, in a directory of its own
     ///

@@ -45,7 +45,7 @@ pub struct GetOptions {
     pub destination: Destination,
     /// Whether a file that exists is replaced.
     pub force: bool,
-    /// Whether nothing but errors is said.
+    /// Whether only errors are printed.
     pub silent: bool,
 }
 

@@ -3,7 +3,7 @@
 use crate::instruments::{Label, label};
 
 label! {
-    /// A route, by its path.
+    /// A route, by its path. A test of the module `route` holds them to the paths there are.
     RouteName {
         /// The web page.
         Page = "/",
@@ -25,6 +25,8 @@ label! {
         Metrics = "/metrics",
         /// Media of media URLs.
         Mux = "/mux",
+        /// The description of the API.
+        OpenApi = "/openapi.json",
         /// A script of the web page.
         Player = "/player.js",
         /// The readiness of the server.

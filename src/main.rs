@@ -9,7 +9,9 @@ use std::process::ExitCode;
 use log::{Level, LevelFilter};
 use ytcanal::check;
 use ytcanal::cli::{self, Command, TokenCommand};
-use ytcanal::config::{Config, ConfigFile, InheritedSockets, ListenAddress, LogFormat, SystemdEnv};
+use ytcanal::config::{
+    Config, ConfigFile, InheritedSockets, ListenAddress, LogConfig, LogFormat, SystemdEnv,
+};
 use ytcanal::demo;
 use ytcanal::get;
 use ytcanal::healthcheck;
@@ -92,7 +94,8 @@ fn run(command: Command) -> io::Result<ExitCode> {
 /// Reads the configuration of a command that reports its errors itself, and logs if that is wanted.
 fn read_client_config(file: Option<&Path>, verbose: bool) -> io::Result<Config> {
     let (config, _) = read_config(file, Vec::new())?;
-    logging::start(if verbose { config.log.level } else { LevelFilter::Off }, false);
+    let level = if verbose { config.log.level } else { LevelFilter::Off };
+    logging::start_as(LogConfig { level, ..config.log }, false);
     Ok(config)
 }
 

@@ -274,7 +274,11 @@ fn media_url(kind: TrackKind, text: &str) -> Result<Url, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::instruments::Label;
+    use crate::labels::RouteName;
     use proptest::prelude::*;
 
     fn code(target: &str) -> &'static str {
@@ -318,6 +322,14 @@ mod tests {
         assert_eq!(code("/?x=1"), "unknown-parameter");
         let shown = route("/mux?a%0d%0ab=1").unwrap_err().detail;
         assert!(shown.contains("a\\r\\nb"), "{shown}");
+    }
+
+    /// The log and the metrics name each path, and no other.
+    #[test]
+    fn every_path_has_a_name() {
+        let paths: BTreeSet<_> = paths().collect();
+        let named = RouteName::ALL.iter().filter(|name| **name != RouteName::Other);
+        assert_eq!(named.map(|name| name.as_str()).collect::<BTreeSet<_>>(), paths);
     }
 
     #[test]

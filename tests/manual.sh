@@ -2,11 +2,11 @@
 # The manual pages are ones that man renders without a warning, and have every key and every option; the completions
 # are ones that the shells read.
 #
-#     tests/manual.sh DIRECTORY
+#     tests/manual.sh DIRECTORY PROGRAM
 #
-# DIRECTORY is what examples/manual has written.
+# DIRECTORY is what examples/manual has written; PROGRAM is ytcanal, whose help it is compared with.
 set -eu
-directory=$1
+directory=$1 program=$2
 here=$(dirname "$(realpath "$0")")/..
 export LC_ALL=C.UTF-8 MANWIDTH=120 MAN_KEEP_FORMATTING=
 
@@ -34,9 +34,42 @@ text=$(render "$directory/man/ytcanal.toml.5")
 for key in $(sed -n 's/^#\([a-z_]*\) = .*/\1/p; s/^\(\[[a-z]*\]\)$/\1/p' "$here/config/ytcanal.toml"); do
   case $text in *"$key"*) ;; *) fail "ytcanal.toml.5 lacks $key" ;; esac
 done
-text=$(render "$directory/man/ytcanal-sign.1")
-for word in --by --token-file --config --for; do
-  case $text in *"$word"*) ;; *) fail "ytcanal-sign.1 lacks $word" ;; esac
+
+# Prints the options that begin a line of a help or a page, with their short forms and values.
+options() {
+  sed -nE 's/^ +((-[A-Za-z], )?--[a-z-]+( <[A-Z,.]+>)?).*/\1/p'
+}
+
+# Prints the commands below a command.
+commands_below() {
+  "$program" "$@" --help | sed -nE '/^Commands:$/,/^$/s/^  ([a-z-]+) .*/\1/p' | sed '/^help$/d'
+}
+
+# A page has the options of the help: compare PAGE COMMAND...
+compare() {
+  page=$1
+  shift
+  render "$directory/man/$page" | options > "$directory/options"
+  "$program" "$@" --help | options > "$directory/help"
+  [ -s "$directory/help" ] || fail "the help of $page has no options"
+  lacking=$(grep -vxF -f "$directory/options" "$directory/help" || true)
+  [ -z "$lacking" ] || fail "$page lacks $lacking"
+  compared=$((compared + 1))
+}
+
+compared=0
+compare ytcanal.1
+for command in $(commands_below); do
+  compare "ytcanal-$command.1" "$command"
+  for below in $(commands_below "$command"); do
+    compare "ytcanal-$command-$below.1" "$command" "$below"
+  done
+done
+# The page that is left is that of the configuration.
+[ "$compared" -eq $((count - 1)) ] || fail "$compared of $count manual pages have a help"
+text=$(render "$directory/man/ytcanal-get.1")
+for section in OUTPUT 'EXIT STATUS' EXAMPLES; do
+  printf '%s\n' "$text" | grep -qx "$section" || fail "ytcanal-get.1 has no $section"
 done
 case $(render "$directory/man/ytcanal.1") in
   *'  /mux?video=URL&audio=URL         two media files joined'*) ;;

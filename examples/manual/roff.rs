@@ -15,10 +15,13 @@ pub(crate) fn line(text: &str) -> String {
 }
 
 /// Returns the text below a help as sections: each headline, which ends in a colon, is one, and what is indented stays
-/// as it is laid out.
+/// as it is laid out. Text before the first headline is no part of the option that the page ends with.
 pub(crate) fn sections(help: &str) -> String {
     let mut text = String::new();
     let mut in_table = false;
+    if help.lines().next().is_some_and(|first| !first.ends_with(':')) {
+        text.push_str(".PP\n");
+    }
     for row in help.lines() {
         let is_row = row.starts_with(' ');
         if is_row != in_table {

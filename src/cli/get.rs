@@ -6,19 +6,36 @@ use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, ValueHint};
 
 use crate::get::{Destination, GetOptions, InfoOptions, PARAMETERS, Wanted};
 
-/// What `ytcanal get --help` says below the options.
-const AFTER_HELP: &str = "\
+/// What `ytcanal get --help` says below the options. The statuses are those of docs/cli.md.
+pub(super) const AFTER_HELP: &str = "\
+Output:
 The file has the name of the page, or that of -o. Until it is complete it is NAME.part, which the same command
 continues. Its name goes to standard output, everything else to standard error.
 
-Exit status: 0 complete, 1 other error, 2 command line, 3 not supported, 4 not available, 5 network or site,
-6 busy, 7 cannot write the file, 8 ffmpeg or yt-dlp, 130 interrupted. docs/cli.md has all of them.
+Exit status:
+  0    the file is complete
+  1    another error: the configuration is invalid, or a bug
+  2    the command line is wrong
+  3    the link leads to nothing that can be downloaded, or not as requested
+  4    it is not there, or not for you
+  5    the network or a site failed; a later attempt may succeed
+  6    a site or this machine is busy; a later attempt may succeed
+  7    the file cannot be written, or exists
+  8    ffmpeg or yt-dlp is missing or does not work
+  130  interrupted (SIGINT, SIGTERM, SIGHUP)
+  141  the reader of standard output closed it; nothing is said
+docs/cli.md has the problem codes behind them.
 
 Examples:
   ytcanal get LINK -q 1080
   ytcanal get LINK -q audio -c mp3 -o music/
   ytcanal get LINK -o - | mpv -
   ytcanal get --video URL --audio URL --name film";
+
+/// What `ytcanal info --help` says below the options.
+const INFO_AFTER_HELP: &str = "\
+Exit status:
+As that of `ytcanal get`.";
 
 /// The arguments of `ytcanal get`.
 #[derive(Debug, PartialEq, Eq, Args)]
@@ -39,7 +56,7 @@ pub struct GetArgs {
     /// Replace a file that exists
     #[arg(short, long)]
     pub force: bool,
-    /// Say nothing but errors
+    /// Print errors only
     #[arg(short, long)]
     pub silent: bool,
     /// Log what is done to standard error
@@ -112,6 +129,7 @@ impl FromArgMatches for ParameterArgs {
 
 /// The arguments of `ytcanal info`.
 #[derive(Debug, PartialEq, Eq, Args)]
+#[command(after_help = INFO_AFTER_HELP)]
 pub struct InfoArgs {
     /// A page link
     #[arg(value_name = "LINK", value_hint = ValueHint::Url)]
@@ -119,7 +137,7 @@ pub struct InfoArgs {
     /// Print the JSON of /info
     #[arg(long)]
     pub json: bool,
-    /// Which page of a list, from 1 on
+    /// Page of a list, counted from 1
     #[arg(long, value_name = "N")]
     pub page: Option<String>,
     /// Log what is done to standard error

@@ -19,6 +19,36 @@ fn the_description_is_consistent() {
     CommandLine::command().debug_assert();
 }
 
+/// Of commands, options and arguments.
+#[test]
+fn descriptions_begin_with_a_capital() {
+    fn check(command: &clap::Command) {
+        let args = command.get_arguments().map(|arg| (arg.get_id().to_string(), arg.get_help()));
+        let own = (command.get_name().to_owned(), command.get_about());
+        for (name, help) in args.chain([own]) {
+            let help = help.unwrap_or_else(|| panic!("{name} has no description")).to_string();
+            assert!(help.starts_with(|first: char| first.is_ascii_uppercase()), "{name}: {help}");
+            assert!(!help.ends_with('.'), "{name}: {help}");
+        }
+        command.get_subcommands().for_each(check);
+    }
+    check(&CommandLine::command());
+}
+
+/// The help has the rows of the table in docs/cli.md.
+#[test]
+fn exit_statuses_are_the_documented_ones() {
+    let documentation = include_str!("../../docs/cli.md");
+    let (_, table) = documentation.split_once("| status | meaning | problem codes |\n").unwrap();
+    let rows = table.lines().skip(1).map_while(|row| {
+        let mut cells = row.strip_prefix("| ")?.split(" | ");
+        Some(format!("  {:<4} {}", cells.next()?, cells.next()?))
+    });
+    let (_, help) = get::AFTER_HELP.split_once("Exit status:\n").unwrap();
+    let shown = help.lines().take_while(|line| line.starts_with(' '));
+    assert_eq!(shown.collect::<Vec<_>>(), rows.collect::<Vec<_>>());
+}
+
 #[test]
 fn commands_and_their_options() {
     let listen = vec!["127.0.0.1:0".parse().unwrap(), "[::1]:8080".parse().unwrap()];

@@ -11,7 +11,7 @@ use crate::tokens_command::TokenOptions;
 /// What to do with tokens.
 #[derive(Debug, PartialEq, Eq, Subcommand)]
 pub enum TokenCommand {
-    /// Make a token
+    /// Create a token
     ///
     /// Its secret goes to standard error, and the lines for access.tokens_file go to standard output: ytcanal token new
     /// NAME >> FILE

@@ -306,7 +306,11 @@ impl Kind {
 /// Opens the part of a file, unless that exists.
 fn open_part(target: &Path, force: bool) -> Result<PartFile, Failure> {
     refuse_existing(target, force)?;
-    PartFile::open(target).map_err(|error| file_failure(&target.display().to_string(), &error))
+    let part = PartFile::open(target)
+        .map_err(|error| file_failure(&target.display().to_string(), &error))?;
+    // Another download may have finished it meanwhile.
+    refuse_existing(target, force).inspect_err(|_| part.remove_if_empty())?;
+    Ok(part)
 }
 
 fn refuse_existing(target: &Path, force: bool) -> Result<(), Failure> {

@@ -20,7 +20,7 @@ use crate::route::{Route, route};
 pub struct InfoOptions {
     /// The page link.
     pub link: String,
-    /// Which page of a list.
+    /// The page of a list, counted from 1.
     pub page: Option<String>,
     /// Whether it is printed as JSON.
     pub json: bool,

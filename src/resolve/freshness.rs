@@ -38,9 +38,15 @@ impl Resolver {
 
     /// Returns the age in days of an old yt-dlp that has lately failed to understand a page.
     pub fn outdated_for(&self) -> Option<i64> {
-        let version = self.reader.last_breakage.is_recent().then(|| self.version())??;
-        version.age().filter(|days| *days > MAX_AGE)
+        outdated_for(self.reader.last_breakage.is_recent(), || self.version()?.age())
     }
+}
+
+/// Returns the age in days that the web page names. One sign alone is none: an old yt-dlp that reads every page is
+/// fine, and of a new one that does not there is no newer. The age takes reading a file, which most visits do without.
+fn outdated_for(fails: bool, age: impl FnOnce() -> Option<i64>) -> Option<i64> {
+    let age = if fails { age() } else { None };
+    age.filter(|days| *days > MAX_AGE)
 }
 
 #[cfg(test)]
@@ -54,5 +60,21 @@ mod tests {
         assert!(!last.is_recent());
         last.record(&ResolveError::broken("Unable to extract title"));
         assert!(last.is_recent());
+    }
+
+    #[test]
+    fn only_an_old_one_that_fails_is_outdated() {
+        let (old, young) = (MAX_AGE + 1, MAX_AGE);
+        for (fails, age, outdated) in [
+            (true, Some(old), Some(old)),
+            (true, Some(young), None),
+            (false, Some(old), None),
+            (false, Some(young), None),
+            // It is not beside its packages.
+            (true, None, None),
+        ] {
+            assert_eq!(outdated_for(fails, || age), outdated, "fails: {fails}, age: {age:?}");
+        }
+        outdated_for(false, || panic!("the age is not needed"));
     }
 }

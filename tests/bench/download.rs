@@ -1,5 +1,6 @@
-//! One download from an origin that speaks HTTPS: the daemon, which joins two tracks, beside two that join nothing and
-//! pass on a file of the same length: nginx, and a loop that copies from rustls to a socket.
+//! One download from an origin that speaks HTTPS: the daemon, which joins two tracks, and `ytcanal get`, which does the
+//! same without it, beside two that join nothing and pass on a file of the same length: nginx, and a loop that copies from
+//! rustls to a socket.
 //!
 //! An hour at 0.85 Mbit/s (384 MB). `make bench` has the same figures and many more.
 
@@ -7,11 +8,13 @@ use std::path::Path;
 
 use crate::Outcome;
 use crate::compare::{self, Rounds};
+use crate::get::Get;
 use crate::https::HttpsOrigin;
 use crate::machine;
 use crate::media::{Film, Rate};
 use crate::report;
 use crate::server::{Engine, Server};
+use crate::systems::System;
 
 const ROUNDS: Rounds = Rounds { starts: 15, hauls: 7, original_hauls: 0, together: 1 };
 
@@ -22,24 +25,27 @@ pub(crate) fn run(target: &Path) -> Outcome<()> {
     let origin = HttpsOrigin::start(&dir, scratch.path())?;
     let upstream = origin.upstream();
     let config = upstream.config();
-    let daemon = Server::ytcanal("ytcanal", Engine::Splice, ["", &config], scratch.path())?;
+    let daemon = Server::ytcanal("ytcanal serve", Engine::Splice, ["", &config], scratch.path())?;
     let copy_loop = Server::copy_loop(upstream)?;
     let nginx = Server::nginx(upstream, "", &scratch.path().join("nginx"))?;
-    let standing = compare::hold(&film, upstream, &[&daemon, &copy_loop, &nginx], &ROUNDS)?;
+    let pipe = Get::to_pipe(upstream, scratch.path())?;
+    let file = Get::to_file(upstream, scratch.path())?;
+    let systems: [&dyn System; 5] = [&daemon, &pipe, &file, &copy_loop, &nginx];
+    let standing = compare::hold(&film, upstream, &systems, &ROUNDS)?;
     println!("{}\n", machine::describe()?);
     println!(
-        "| | first byte, ms | wall, s | CPU-s/GB | peak memory, MB | ytcanal's wall ÷ | its CPU ÷ |"
+        "| | first byte, ms | wall, s | CPU-s/GB | peak memory, MB | serve's wall ÷ | its CPU ÷ |"
     );
     println!("|---|--:|--:|--:|--:|--:|--:|");
-    let ytcanal = &standing.entries[0];
+    let serve = &standing.entries[0];
     for entry in &standing.entries {
         let cells = [
             report::first(&entry.starts).alone(),
             entry.wall().with_ends(),
             entry.cpu().with_ends(),
             entry.peak().alone(),
-            ytcanal.wall_beside(entry).alone(),
-            ytcanal.cpu_beside(entry).alone(),
+            serve.wall_beside(entry).alone(),
+            serve.cpu_beside(entry).alone(),
         ];
         println!("| {} | {} |", entry.system, cells.join(" | "));
     }

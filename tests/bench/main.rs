@@ -13,7 +13,7 @@
 //! `target`.
 //!
 //! Flags for something else instead: `--download` and `--carry`, what splice costs beside those that join
-//! nothing, over HTTPS and over HTTP (see `download`, `overhead`); `--starts`, how soon the first bytes come of a
+//! nothing, over HTTPS and over HTTP (see `download`, `overhead`), the former also without a server (see `get`); `--starts`, how soon the first bytes come of a
 //! short and of a long film (see `time_to_first_byte`); `--crowd`, many slow clients at a time (see `crowd`);
 //! `--seams`, the seams between the parts of a track (see `range_boundaries`); `--builds=PROGRAM`, another build of
 //! the daemon beside this one, over HTTPS and HTTP (see `builds`); `--segments`, films in segments (see
@@ -36,6 +36,7 @@ mod delay;
 mod download;
 mod figures;
 mod framing;
+mod get;
 mod https;
 mod machine;
 mod media;

@@ -76,8 +76,8 @@ pub(crate) const LOOPBACK: &str = "127.0.0.1";
 /// where there is a file of them.
 pub(crate) struct Alone<'a>(pub(crate) Option<&'a Path>);
 
-/// The longest film takes some ten seconds; an ffmpeg that needs this long hangs.
-const ALONE_LIMIT: Duration = Duration::from_secs(240);
+/// The longest film takes some ten seconds; a process that needs this long hangs.
+pub(crate) const ALONE_LIMIT: Duration = Duration::from_secs(240);
 
 impl System for Alone<'_> {
     fn name(&self) -> &'static str {
@@ -86,7 +86,7 @@ impl System for Alone<'_> {
 
     fn fetch(&self, links: &Links, until: Until) -> Outcome<Body> {
         if until == Until::End {
-            return Ok(self.run(links)?.body);
+            return Ok(self.run(links)?.into_body());
         }
         let body = Body::start(until);
         // It will complain that nobody reads any more.
@@ -96,18 +96,45 @@ impl System for Alone<'_> {
 
     fn weigh(&self, links: &Links, count: usize) -> Outcome<Weighed> {
         let runs = (0..count).map(|_| self.run(links)).collect::<Outcome<Vec<_>>>()?;
-        let cpu = runs.iter().map(|run| run.cpu).sum();
-        let peak = runs.iter().map(|run| run.peak).fold(0.0, f64::max);
-        let bodies: Vec<_> = runs.into_iter().map(|run| run.body).collect();
-        Ok(Weighed::of(&bodies, cpu, peak))
+        Ok(Run::weighed(runs))
     }
 }
 
-/// One ffmpeg that ran to its end.
-struct Run {
+/// A process that wrote a download to its standard output and ran to its end.
+pub(crate) struct Run {
     body: Body,
     cpu: f64,
     peak: f64,
+}
+
+impl Run {
+    /// Reads what the process writes, which `spawn` starts.
+    pub(crate) fn to_end(spawn: impl FnOnce() -> Outcome<Child>) -> Outcome<Run> {
+        let body = Body::start(Until::End);
+        let mut child = spawn()?;
+        let pid = child.pid();
+        let watch = Watch::start(pid, Some(ALONE_LIMIT));
+        let body = child.stdout().and_then(|mut stdout| body.read_pipe(&mut stdout));
+        proc::await_exit(pid, Duration::from_secs(2));
+        let cpu = proc::cpu(pid);
+        let peak = watch.finish();
+        let status = child.wait()?;
+        if !status.success() {
+            return Err(format!("ended with {status}").into());
+        }
+        Ok(Run { body: body?, cpu: cpu?, peak })
+    }
+
+    pub(crate) fn into_body(self) -> Body {
+        self.body
+    }
+
+    pub(crate) fn weighed(runs: Vec<Run>) -> Weighed {
+        let cpu = runs.iter().map(|run| run.cpu).sum();
+        let peak = runs.iter().map(|run| run.peak).fold(0.0, f64::max);
+        let bodies: Vec<_> = runs.into_iter().map(Run::into_body).collect();
+        Weighed::of(&bodies, cpu, peak)
+    }
 }
 
 impl Alone<'_> {
@@ -131,18 +158,6 @@ impl Alone<'_> {
     }
 
     fn run(&self, links: &Links) -> Outcome<Run> {
-        let body = Body::start(Until::End);
-        let mut ffmpeg = self.spawn(links, Stdio::inherit())?;
-        let pid = ffmpeg.pid();
-        let watch = Watch::start(pid, Some(ALONE_LIMIT));
-        let body = ffmpeg.stdout().and_then(|mut stdout| body.read_pipe(&mut stdout));
-        proc::await_exit(pid, Duration::from_secs(2));
-        let cpu = proc::cpu(pid);
-        let peak = watch.finish();
-        let status = ffmpeg.wait()?;
-        if !status.success() {
-            return Err(format!("ended with {status}").into());
-        }
-        Ok(Run { body: body?, cpu: cpu?, peak })
+        Run::to_end(|| self.spawn(links, Stdio::inherit()))
     }
 }

@@ -1,6 +1,8 @@
 //! Behind nginx as Debian installs it: it keeps nothing of a film on its disk for a slow client, and what
 //! comes through it behaves as what comes from the daemon.
 
+mod recipe;
+
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -22,7 +24,8 @@ use crate::support::{PATIENCE, eventually, media, request_range, run, start};
 const HEEDING: &str = "";
 const HEEDLESS: &str = "proxy_ignore_headers X-Accel-Buffering;";
 
-/// nginx in front of a daemon. Of buffers, versions and timeouts it is told nothing.
+/// nginx in front of a daemon. Unless it has the configuration of the documentation, it is told nothing of buffers, versions
+/// and timeouts.
 struct Front {
     child: Child,
     address: SocketAddr,
@@ -38,6 +41,15 @@ impl Drop for Front {
 
 impl Front {
     fn of(daemon: &Daemon, wish: &str) -> Front {
+        let daemon = daemon.address();
+        Front::start(|address, _| {
+            let location = format!("location / {{ proxy_pass http://{daemon}; {wish} }}");
+            format!("server {{ listen {address}; access_log off; {location} }}")
+        })
+    }
+
+    /// Starts it with what `server` says for an address and a directory of its own.
+    fn start(server: impl FnOnce(SocketAddr, &Path) -> String) -> Front {
         let directory = tempfile::tempdir().unwrap();
         // It takes no port 0; nobody else is likely to get this one in the meantime.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -49,9 +61,8 @@ impl Front {
         let temporary = temporary.map(|of| format!("{of}_temp_path {dir}/{of};")).concat();
         let config = format!(
             "{user} daemon off; master_process off; pid {dir}/pid; error_log {dir}/log warn; events {{}}
-             http {{ access_log off; {temporary}
-             server {{ listen {address}; location / {{ proxy_pass http://{}; {wish} }} }} }}",
-            daemon.address(),
+             http {{ access_log {dir}/access; {temporary} {} }}",
+            server(address, directory.path()),
         );
         let path = directory.path().join("conf");
         std::fs::write(&path, config).unwrap();
@@ -67,8 +78,12 @@ impl Front {
                 .arg(&path)
                 .env("PATH", &search),
         );
-        let front = Front { child, address, directory };
-        eventually("nginx listens", PATIENCE, || TcpStream::connect(address).ok());
+        let mut front = Front { child, address, directory };
+        eventually("nginx listens", PATIENCE, || {
+            let ended = front.child.try_wait().unwrap();
+            assert!(ended.is_none(), "nginx ended: {ended:?}");
+            TcpStream::connect(address).ok()
+        });
         front
     }
 
@@ -82,7 +97,12 @@ impl Front {
     }
 
     fn log(&self) -> String {
-        std::fs::read_to_string(self.directory.path().join("log")).unwrap()
+        self.text("log")
+    }
+
+    /// What it has written to a file of its directory.
+    fn text(&self, name: &str) -> String {
+        std::fs::read_to_string(self.directory.path().join(name)).unwrap()
     }
 
     fn url(&self, path: &str) -> String {

@@ -11,6 +11,7 @@ use crate::support::{PATIENCE, eventually, run};
 
 mod ends;
 mod faults;
+mod matrix;
 mod page;
 mod resume;
 mod same;

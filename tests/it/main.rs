@@ -23,7 +23,7 @@
 //! | `pass` | a lone file is passed through with the behaviour of a static file |
 //! | `clients` | curl, wget and aria2c interrupt and resume a download as with a static file |
 //! | `resume` | a thousand downloads over connections that break are complete |
-//! | `behind_nginx` | nginx in front of the server buffers nothing on disk |
+//! | `behind_nginx` | nginx in front of the server buffers nothing on disk; the configuration in docs/operations.md works as printed |
 //! | `scale_out` | the shipped configurations of HAProxy and nginx in front of two servers, one of which fails, and of Caddy |
 //! | `browser` | Chromium plays, seeks and downloads |
 //! | `players` | mpv and VLC play and seek in films in segments |

@@ -92,6 +92,7 @@ fn make_requests(daemon: &Daemon, origin: &Origin) -> Vec<Expected> {
         ("/icon.svg".into(), "", of("/icon.svg", 200, "complete")),
         ("/manifest.webmanifest".into(), "", of("/manifest.webmanifest", 200, "complete")),
         ("/player.js".into(), "", of("/player.js", 200, "complete")),
+        ("/openapi.json".into(), "", of("/openapi.json", 200, "complete")),
         ("/login".into(), "", of("/login", 200, "complete")),
         ("/logout".into(), "", of("/logout", 303, "complete")),
         ("/sign".into(), "", of("/sign", 400, "bad-parameter")),

@@ -18,6 +18,7 @@ mod languages;
 mod live;
 mod long_subtitles;
 mod memory;
+mod outdated;
 mod refresh;
 mod segment_downloads;
 mod segmented;

@@ -20,23 +20,16 @@ use crate::support::resource::{Fault, Resource};
 const IMPATIENT: &str =
     "[upstream]\nallow = [\"127.0.0.0/8\"]\nretries = 1\nstall_timeout = \"3s\"\n";
 
-/// Faults of the video, each with the status and the problem code.
+/// Faults of the video that the theme `matrix` has not, each with the status and the problem code.
 fn faults() -> Vec<(&'static str, Resource, i32, &'static str)> {
     let film = || Resource::file(track_file("video")).ranges().etag("\"film\"");
     let half = film().len() / 2;
     let short = fs::read(track_file("video")).unwrap()[..half as usize].to_vec();
-    let status = |status| film().fault(Fault::Status(status, vec![]));
     let chunked = Resource::file(track_file("video")).fault(Fault::ChunkedCutAt(half));
     vec![
-        ("cut at the start", film().fault(Fault::CutAt(0)), 5, "upstream-cut"),
-        ("cut", film().fault(Fault::CutAt(half)), 5, "upstream-cut"),
-        ("reset", film().fault(Fault::ResetAt(half)), 5, "upstream-cut"),
         ("cut in chunks", chunked, 5, "upstream-cut"),
-        ("stall", film().fault(Fault::StallAt(half)), 5, "upstream-timeout"),
         ("lie", Resource::bytes(short).fault(Fault::LengthTooLargeBy(half)), 5, "upstream-cut"),
-        ("gone", status(404), 4, "upstream-not-found"),
-        ("busy", status(503), 6, "upstream-busy"),
-        ("page", Resource::bytes("<!doctype html><p>Sign in</p>"), 3, "not-media"),
+        ("busy", film().fault(Fault::Status(503, vec![])), 6, "upstream-busy"),
         ("index", Resource::file(media::index_at_end()), 3, "index-at-end"),
     ]
 }
@@ -84,11 +77,13 @@ fn a_request_that_cannot_be_made_has_its_status() {
     let (origin, shell) = (Origin::start(), Shell::new());
     let [video, _] = put_film(&origin);
     let refused = refused_url();
-    let table: [(&[&str], i32, &str); 11] = [
+    let table: [(&[&str], i32, &str); 13] = [
         (&[], 2, "missing link"),
         (&["https://a.example/", "--video", &video], 2, "not both"),
         (&["https://a.example/", "--name", "a"], 2, "--name needs --video"),
         (&["--video", &video, "--codec", "vp9"], 2, "--codec needs a page link"),
+        (&["https://a.example/", "--sponsorblock", "mark"], 2, "(sponsorblock-off)"),
+        (&["https://a.example/", "--sponsorblock", "x"], 2, "(bad-parameter)"),
         (&["--video", "file:///etc/passwd"], 2, "(bad-url)"),
         (&["--video", &video, "--start", "x"], 2, "(bad-parameter)"),
         (&["file:///etc/passwd"], 2, "(bad-link)"),

@@ -5,8 +5,9 @@ use std::fs::OpenOptions;
 use super::Shell;
 use crate::support::client::any_path;
 use crate::support::daemon::Daemon;
-use crate::support::film::put_film;
+use crate::support::film::{put_film, track_file};
 use crate::support::origin::Origin;
+use crate::support::resource::{Fault, Resource};
 use crate::support::run;
 
 /// By each engine, to a file with the name that the server gives it.
@@ -91,11 +92,30 @@ fn a_file_goes_where_it_is_sent() {
     assert_eq!(shell.files(), ["a.mp4", "d"]);
 }
 
+#[test]
+fn the_log_is_as_the_configuration_has_it() {
+    let origin = Origin::start();
+    // It is continued, which is logged.
+    let film = Resource::file(track_file("video")).ranges().etag("\"1\"");
+    let half = film.len() / 2;
+    let video = origin.put("cut", film.fault(Fault::CutAt(half)).fault_times(1));
+    let log = "[log]\nlevel = \"debug\"\nformat = \"json\"\n";
+    let shell = Shell::with(&format!("{}{log}", super::LOOPBACK));
+    let arguments = ["--video", &video, "-sfo", "a.mp4"];
+    let ran = shell.get(&[&arguments[..], &["-v"]].concat());
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    let lines: Vec<serde_json::Value> =
+        ran.stderr.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    assert!(!lines.is_empty() && lines.iter().all(|line| line["level"].is_string()), "{ran:?}");
+    let silent = shell.get(&arguments);
+    assert_eq!((silent.status, silent.stderr.as_str()), (Some(0), ""));
+}
+
 /// A terminal shows progress, and is not for media.
 #[test]
 fn a_terminal_is_for_people() {
     let (origin, shell) = (Origin::start(), Shell::new());
-    let film = crate::support::resource::Resource::file(crate::support::film::track_file("video"));
+    let film = Resource::file(track_file("video"));
     // It takes some seconds.
     let pace = film.len() / 3;
     let video = origin.put("slow", film.ranges().etag("\"1\"").pace(pace));

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
+use ytcanal::resolve::MAX_AGE;
 
 use super::metrics::Samples;
 use crate::support::daemon::Daemon;
@@ -140,6 +141,12 @@ fn alerts_are_about_what_there_is() {
         count += 1;
     }
     assert!(count >= 10, "{count}");
+    // What counts as old is the same for the alert, for `ytcanal check` and for the web page.
+    let age = format!("time() - ytcanal_resolver_release_timestamp_seconds > {MAX_AGE} * 86400\n");
+    assert!(text.contains(&age), "no {age}");
+    let operations = shipped("../docs/operations.md");
+    let operations = fs::read_to_string(operations).unwrap();
+    assert!(operations.contains(&format!("older than {MAX_AGE} days")));
 }
 
 #[test]

@@ -29,6 +29,8 @@ pub(crate) struct Setup {
     pub(crate) descriptors: Option<u32>,
     /// A runtime directory shared with other daemons.
     pub(crate) runtime_dir: Option<PathBuf>,
+    /// Addresses that it listens on, too.
+    pub(crate) listen: Vec<String>,
     /// Variables of its environment.
     pub(crate) environment: Vec<(String, String)>,
     /// A program with its arguments that becomes the daemon by exec (`setpriv ...`).
@@ -65,6 +67,7 @@ impl Daemon {
         let mut child = command(setup)
             .args(["serve", "--config"])
             .arg(&config)
+            .args(listening(&setup.listen))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -290,6 +293,13 @@ fn whole_config(runtime_dir: &Path, rest: &str) -> String {
         None => format!("{rest}\n{BRIEF}"),
     };
     format!("listen = [\"127.0.0.1:0\"]\nruntime_dir = {runtime_dir:?}\n{rest}")
+}
+
+/// The options for more addresses than that of the configuration, which they replace.
+fn listening(more: &[String]) -> Vec<&str> {
+    let all = ["127.0.0.1:0"].into_iter().chain(more.iter().map(String::as_str));
+    let all = all.filter(|_| !more.is_empty());
+    all.flat_map(|address| ["--listen", address]).collect()
 }
 
 fn listening_address(log: &str) -> Option<SocketAddr> {
