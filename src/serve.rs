@@ -84,6 +84,8 @@ impl Server {
             log::warn!("cannot raise the limit of open descriptors: {error}");
         }
         let (app, reloader) = (App::new(config)?, Reloader::new(None));
+        // No download has to wait for it.
+        app.ffmpeg_version();
         Ok(Server { app, listeners, reloader, sockets_are_kept, handover: None })
     }
 
