@@ -1,7 +1,7 @@
 //! Holds the state that all requests share.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::access::TokenStore;
 use crate::config::{AccessMode, ByteSize, Config};
@@ -38,8 +38,8 @@ pub struct App {
     pub access_mode: Reloadable<AccessMode>,
     /// The tokens of those who may use the server.
     pub tokens: Arc<TokenStore>,
-    /// The version of the installed ffmpeg.
-    pub ffmpeg: Version,
+    /// The version of the installed ffmpeg, once it was asked for.
+    ffmpeg_version: OnceLock<Version>,
     /// Resolves page links by yt-dlp.
     pub resolver: Arc<Resolver>,
     /// Holds the named pipes of ffmpeg and the files of yt-dlp.
@@ -77,7 +77,7 @@ pub struct App {
 }
 
 impl App {
-    /// Creates the state: claims the runtime directory, runs `ffmpeg -version`, prepares the resolver.
+    /// Creates the state: claims the runtime directory, prepares the resolver.
     pub fn new(config: Config) -> io::Result<App> {
         let tokens = Arc::new(TokenStore::open(&config).map_err(io::Error::other)?);
         check_cookies(&config)?;
@@ -87,13 +87,6 @@ impl App {
         })?;
         let runtime_dir = Arc::new(runtime_dir);
         sandbox::warn_if_incomplete(&config.sandbox);
-        let ffmpeg = Version::of(&config);
-        if ffmpeg.0.is_none() {
-            log::warn!(
-                "{} does not run or reports no version; run `ytcanal check`",
-                config.muxer.ffmpeg.display()
-            );
-        }
         let limits = &config.limits;
         let upstream = Arc::new(UpstreamClient::new(&config.upstream)?);
         let memory_budget =
@@ -107,7 +100,7 @@ impl App {
             upstream,
             access_mode: Reloadable::new(config.access_mode()),
             tokens,
-            ffmpeg,
+            ffmpeg_version: OnceLock::new(),
             runtime_dir,
             memory_budget,
             plan_cache: PlanCache::new(
@@ -150,6 +143,21 @@ impl App {
             rate_limiter,
             metrics: Metrics::default(),
             config,
+        })
+    }
+
+    /// Returns the version of the installed ffmpeg, which runs for that once. A server does so when it starts; a command
+    /// that downloads one file mostly needs no ffmpeg, which would take more time and memory than the download.
+    pub fn ffmpeg_version(&self) -> Version {
+        *self.ffmpeg_version.get_or_init(|| {
+            let version = Version::of(&self.config);
+            if version.0.is_none() {
+                log::warn!(
+                    "{} does not run or reports no version; run `ytcanal check`",
+                    self.config.muxer.ffmpeg.display()
+                );
+            }
+            version
         })
     }
 

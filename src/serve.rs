@@ -81,6 +81,8 @@ impl Server {
             log::warn!("cannot raise the limit of open descriptors: {error}");
         }
         let (app, reloader) = (App::new(config)?, Reloader::new(None));
+        // No download has to wait for it.
+        app.ffmpeg_version();
         let handover = Err("only `ytcanal serve` does".into());
         Ok(Server { app, listeners, reloader, is_socket_activated, handover })
     }

@@ -100,7 +100,8 @@ impl<'scope, 'env> Muxing<'scope, 'env> {
         fifos: &FifoSet,
     ) -> Result<Muxing<'scope, 'env>, Error> {
         let DownloadContext { app, cancel, .. } = *context;
-        let mut process = FfmpegProcess::start(&app.config, app.ffmpeg, job, fifos, cancel)?;
+        let mut process =
+            FfmpegProcess::start(&app.config, app.ffmpeg_version(), job, fifos, cancel)?;
         let progress = Arc::new(FeedProgress::default());
         let feeders = feed::feed(context, tracks, fifos, &progress)?;
         let header = process.read_header(job, &progress).map_err(|error| fifos.explain(error))?;

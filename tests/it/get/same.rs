@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 
 use super::Shell;
 use crate::support::client::any_path;
-use crate::support::daemon::Daemon;
+use crate::support::daemon::{Daemon, script};
 use crate::support::film::{put_film, track_file};
 use crate::support::origin::Origin;
 use crate::support::resource::{Fault, Resource};
@@ -90,6 +90,24 @@ fn a_file_goes_where_it_is_sent() {
     assert_eq!(output.status.code(), Some(7), "{said}");
     assert!(said.contains("standard output: No space left"), "{said}");
     assert_eq!(shell.files(), ["a.mp4", "d"]);
+}
+
+/// `ffmpeg -version` takes more memory and time than the download.
+#[test]
+fn a_download_without_ffmpeg_does_not_start_it() {
+    let (origin, directory) = (Origin::start(), tempfile::tempdir().unwrap());
+    let [video, audio] = put_film(&origin);
+    let trace = directory.path().join("ran");
+    let ffmpeg = script(directory.path(), &format!("touch '{}'; exit 1", trace.display()));
+    // The sandbox would keep it from leaving a trace.
+    let config = format!("[muxer]\nffmpeg = {ffmpeg:?}\n[sandbox]\nenabled = false\n");
+    let shell = Shell::with(&format!("{}{config}", super::LOOPBACK));
+    let arguments = ["--video", &video, "--audio", &audio, "-sfo", "a.mp4", "--engine"];
+    let get = |engine: &str| shell.get(&[&arguments[..], &[engine]].concat()).status;
+    assert_eq!((get("splice"), trace.exists()), (Some(0), false));
+    // It would be seen.
+    assert_ne!(get("ffmpeg"), Some(0));
+    assert!(trace.exists());
 }
 
 #[test]
