@@ -205,7 +205,9 @@ pub struct Invocation {
 impl Invocation {
     /// Returns how this process was called. Later, its program may have been replaced.
     pub fn current() -> io::Result<Invocation> {
-        Ok(Invocation { program: env::current_exe()?, arguments: env::args_os().skip(1).collect() })
+        let (mut arguments, itself) = (env::args_os(), env::current_exe()?);
+        let program = called_as(arguments.next().map(PathBuf::from), itself);
+        Ok(Invocation { program, arguments: arguments.collect() })
     }
 
     /// Returns a command that calls it again, with these listening sockets, which systemd keeps or not.
@@ -230,6 +232,15 @@ impl Invocation {
     }
 }
 
+/// Returns the path that a program was called by, which may be a link that leads to a newer version later. It is `itself`,
+/// where all links were followed, if the name is not that of the program.
+fn called_as(name: Option<PathBuf>, itself: PathBuf) -> PathBuf {
+    let path = name.and_then(|name| find_in_path(&name));
+    let path = path.and_then(|path| std::path::absolute(path).ok());
+    let is_program = |path: &PathBuf| path.canonicalize().is_ok_and(|path| path == itself);
+    path.filter(is_program).unwrap_or(itself)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -245,6 +256,22 @@ mod tests {
         assert_eq!(find("sh"), Some(kept));
         assert_eq!(find("/bin/sh"), Some("/bin/sh".into()));
         assert_eq!((find("none-of-this-name"), find("/bin/none")), (None, None));
+    }
+
+    #[test]
+    fn a_program_that_was_called_by_a_link_is_so_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().canonicalize().unwrap();
+        let (program, link) = (dir.join("ytcanal-1"), dir.join("ytcanal"));
+        fs::write(&program, "").unwrap();
+        std::os::unix::fs::symlink(&program, &link).unwrap();
+        let called = |name: Option<&Path>| called_as(name.map(Path::to_owned), program.clone());
+        assert_eq!(called(Some(&link)), link);
+        for other in
+            [None, Some(Path::new("sh")), Some(Path::new("/bin/sh")), Some(Path::new("/none"))]
+        {
+            assert_eq!(called(other), program, "{other:?}");
+        }
     }
 
     #[test]

@@ -112,7 +112,8 @@ fn a_process_that_cannot_start_changes_nothing() {
 fn a_process_that_never_serves_ends_with_the_one_that_started_it() {
     let directory = tempfile::tempdir().unwrap();
     let (program, started) = (directory.path().join("ytcanal"), directory.path().join("started"));
-    std::fs::copy(binary(), &program).unwrap();
+    // The program that is to be started is the one that this leads to then.
+    std::os::unix::fs::symlink(binary(), &program).unwrap();
     let replaced = ["sh", "-c", "shift; exec \"$0\" \"$@\"", text(&program)];
     let through = replaced.map(str::to_owned).to_vec();
     let mut daemon = Daemon::start_with(&Setup { through, ..Setup::default() });
