@@ -7,7 +7,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -112,7 +112,9 @@ impl AsFd for Listener {
 /// loopback address.
 fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     if fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket()) {
-        match UnixStream::connect(path) {
+        // It is of another kind, so whoever is there is told apart from nobody, and not connected to: that would wait for
+        // a server that hangs.
+        match UnixDatagram::unbound()?.connect(path) {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 fs::remove_file(path)?;
             }
@@ -150,6 +152,10 @@ impl Pulse {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::net::UnixStream;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
 
     #[test]
     fn a_unix_socket_that_nobody_listens_on_is_replaced() {
@@ -158,9 +164,14 @@ mod tests {
         let address = ListenAddress::Unix(path.clone());
         let first = Listener::bind(&address).unwrap();
         assert_eq!(first.address(), &address);
-        let error = Listener::bind(&address).err().unwrap();
-        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
-        drop(first);
+        // It accepts nothing, and no more connections can wait: nor does this.
+        sys::prepare_listener(first.as_fd(), 0).unwrap();
+        let waiting = UnixStream::connect(&path).unwrap();
+        let (sender, bound) = mpsc::channel();
+        let again = address.clone();
+        thread::spawn(move || sender.send(Listener::bind(&again).err().unwrap().kind()));
+        assert_eq!(bound.recv_timeout(Duration::from_secs(60)), Ok(io::ErrorKind::AddrInUse));
+        drop((waiting, first));
         drop(Listener::bind(&address).unwrap());
         // No other file is.
         fs::remove_file(&path).unwrap();
