@@ -19,7 +19,7 @@ FUZZ_SECONDS ?= 300
 SOAK_SECONDS ?= 600
 # How many downloads `make cuts` makes.
 CUTS ?= 300
-TEST_THREADS ?= $(shell expr $$(nproc) \* 3)
+TEST_THREADS ?= $(shell expr $$(nproc) \* 2)
 # Before what only root may do.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # Nothing outside of DESTDIR is touched when there is one.

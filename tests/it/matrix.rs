@@ -5,9 +5,8 @@
 mod cell;
 mod scripts;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::thread;
 
 pub(crate) use cell::{Cell, Media, Stage};
 use cell::{ENGINES, Engine};
@@ -15,7 +14,7 @@ pub(crate) use scripts::AtASeam;
 use scripts::{MOMENTS, Moment};
 
 use crate::support::daemon::Daemon;
-use crate::support::{PATIENCE, generated_table};
+use crate::support::{PATIENCE, abreast, generated_table};
 
 /// Few retries, so that what lasts is found out soon, and short waits. Two: some faults are put
 /// behind a cut, which takes one for itself.
@@ -35,16 +34,7 @@ pub(crate) fn for_each<'a>(
     cells: impl IntoIterator<Item = Cell<'a>>,
     work: impl Fn(&Cell<'a>) + Sync,
 ) {
-    let cells = Mutex::new(cells.into_iter().collect::<VecDeque<_>>());
-    thread::scope(|scope| {
-        for _ in 0..ABREAST {
-            scope.spawn(|| {
-                while let Some(cell) = { cells.lock().unwrap().pop_front() } {
-                    work(&cell);
-                }
-            });
-        }
-    });
+    abreast(ABREAST, cells, |cell| work(&cell));
 }
 
 /// What the cells that differ only in their track show.

@@ -16,7 +16,7 @@ use crate::support::segmented::SegmentedFilm;
 use crate::support::test_ca::Authority;
 use crate::support::{PATIENCE, eventually, hls, media, run};
 
-const SILENCE: Duration = Duration::from_secs(30);
+const SILENCE: Duration = Duration::from_secs(15);
 const FFMPEG_LIMIT: u64 = 80 << 20;
 const DAEMON_LIMIT: u64 = 20 << 20;
 const STREAMS: usize = 30;

@@ -124,32 +124,38 @@ fn an_update_takes_over_while_pages_are_read_and_failures_change_nothing() {
 
     failures(&dir, &old, &broken);
 
-    // One page is read by the old one, and goes on while the new one reads the next.
-    let mut held = Client::get(daemon.address(), &path("held"));
-    gate.reached();
     let newer = update(&dir, &new, &[]);
     assert_eq!(newer.success(), "yt-dlp 2099.11.02 is installed, instead of 2099.10.01");
     assert!(daemon.good("/metrics").text().contains(&version("2099.11.02")));
     daemon.good(&path("two"));
-    let mut both = loaded(&daemon);
-    both.sort();
-    assert_eq!(both, ["2099.10.01", "2099.11.02"]);
-    gate.open();
-    let answer = held.answer();
-    assert_eq!(answer.head.status, 200, "{}", answer.text());
     eventually("the old one ends", PATIENCE, || (loaded(&daemon) == ["2099.11.02"]).then_some(()));
 
     let back = update(&dir, &new, &["--rollback"]);
     assert_eq!(back.success(), "yt-dlp 2099.10.01 is in use again, instead of 2099.11.02");
     daemon.good(&path("three"));
-    assert_eq!(loaded(&daemon), ["2099.10.01"]);
+    eventually("the new one ends", PATIENCE, || (loaded(&daemon) == ["2099.10.01"]).then_some(()));
     let again = update(&dir, &new, &[]);
     assert_eq!(
         again.success(),
         "yt-dlp 2099.11.02 was taken back (--rollback); waiting for a newer one"
     );
     assert_eq!(releases(&dir), ["2099.10.01", "2099.11.02"]);
+
+    // One page is read by the one before, and goes on while the other reads the next.
+    let mut held = Client::get(daemon.address(), &path("held"));
+    gate.reached();
+    let forth = update(&dir, &new, &["--rollback"]);
+    assert_eq!(forth.success(), "yt-dlp 2099.11.02 is in use again, instead of 2099.10.01");
     daemon.good(&path("four"));
+    let mut both = loaded(&daemon);
+    both.sort();
+    assert_eq!(both, ["2099.10.01", "2099.11.02"]);
+    gate.open();
+    let answer = held.answer();
+    assert_eq!(answer.head.status, 200, "{}", answer.text());
+    eventually("the one before ends", PATIENCE, || {
+        (loaded(&daemon) == ["2099.11.02"]).then_some(())
+    });
     assert!(!daemon.log().contains("WARN"), "{}", daemon.log());
 }
 

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{archive_path, film, site, unpacked, whole};
+use crate::support::abreast;
 use crate::support::answer::Ending;
 use crate::support::client::ask;
 use crate::support::daemon::Daemon;
@@ -18,25 +19,25 @@ fn what_fails_becomes_a_text_that_says_why() {
     site.put_page("nested", &json!({ "title": "Nested", "entries": ["one"] }));
     // Reading a page takes less, but for the one that never ends.
     let daemon = ytdlp::daemon("timeout = \"10s\"\n");
-    for format in ["tar", "zip"] {
-        for length in LENGTHS {
-            let path = archive_path(&site, format, &[("length", length)]);
-            let files = unpacked(&whole(&daemon, &path).body, format);
-            assert_eq!(files.len(), 6, "{format}, {length}");
-            for (index, id) in [(1, "one"), (5, "two")] {
-                assert!(files[index].1 == film(&site, &daemon, id), "{format}, {length}: {id}");
-            }
-            for (index, code) in
-                [(0, "private"), (2, "playlist"), (3, "unsupported-link"), (4, "resolve-timeout")]
-            {
-                let (name, text) = &files[index];
-                let text = String::from_utf8_lossy(text);
-                let is_told = name.ends_with(".txt") && text.contains(&format!("({code})"));
-                assert!(is_told, "{format}, {length}: {name}: {text}");
-            }
-            assert_eq!(files[3].0, "004 Gone.txt");
+    let kinds =
+        ["tar", "zip"].into_iter().flat_map(|format| LENGTHS.map(|length| (format, length)));
+    abreast(4, kinds, |(format, length)| {
+        let path = archive_path(&site, format, &[("length", length)]);
+        let files = unpacked(&whole(&daemon, &path).body, format);
+        assert_eq!(files.len(), 6, "{format}, {length}");
+        for (index, id) in [(1, "one"), (5, "two")] {
+            assert!(files[index].1 == film(&site, &daemon, id), "{format}, {length}: {id}");
         }
-    }
+        for (index, code) in
+            [(0, "private"), (2, "playlist"), (3, "unsupported-link"), (4, "resolve-timeout")]
+        {
+            let (name, text) = &files[index];
+            let text = String::from_utf8_lossy(text);
+            let is_told = name.ends_with(".txt") && text.contains(&format!("({code})"));
+            assert!(is_told, "{format}, {length}: {name}: {text}");
+        }
+        assert_eq!(files[3].0, "004 Gone.txt");
+    });
 }
 
 #[test]

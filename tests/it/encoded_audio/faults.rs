@@ -10,7 +10,7 @@ use crate::support::client::Client;
 use crate::support::daemon::{Daemon, LOOPBACK};
 use crate::support::media::{derive, generate};
 use crate::support::resource::{Fault, Resource};
-use crate::support::{PATIENCE, eventually, signal};
+use crate::support::{PATIENCE, abreast, eventually, signal};
 
 fn source(kind: Kind) -> std::path::PathBuf {
     recipes::all().into_iter().find(|recipe| recipe.kind == kind).unwrap().source()
@@ -129,20 +129,21 @@ fn a_cover_that_cannot_be_had_is_no_reason_to_fail() {
     site.put("none", served(&aac), "aac", None);
     let bare = site.good("none", "container=mp3").body;
     let huge = [&[0xff, 0xd8, 0xff][..], &vec![0; 3 << 20]].concat();
-    for (name, image) in [
+    let images = [
         ("silent", Resource::bytes("x").fault(Fault::Silent)),
         ("stalled", Resource::file(&super::tags::cover("jpg")).fault(Fault::StallAt(500))),
         ("huge", Resource::bytes(huge)),
         ("text", Resource::bytes("<html>no image</html>")),
         ("webp", Resource::bytes(&b"RIFF\x10\0\0\0WEBPVP8 0000"[..])),
         ("gone", Resource::bytes("x").fault(Fault::Status(404, Vec::new()))),
-    ] {
+    ];
+    abreast(3, images, |(name, image)| {
         site.put(name, served(&aac), "aac", Some(image));
         let begun = Instant::now();
         let answer = site.good(name, "container=mp3");
         assert!(begun.elapsed() < PATIENCE / 2, "{name}");
         assert!(answer.body == bare, "{name}: it is not the file without a cover");
-    }
+    });
     // Now it can be had. Who resumes must not get the end of another file.
     site.origin.put("gone.image", Resource::file(&super::tags::cover("jpg")));
     assert!(site.good("gone", "container=mp3").body == bare);

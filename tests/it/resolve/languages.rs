@@ -15,7 +15,7 @@ use crate::support::resource::{Fault, Resource};
 use crate::support::tongues::{Coding, FRAGMENTED, Listed, WEBM, listed, tongue};
 use crate::support::vlc::Vlc;
 use crate::support::ytdlp::{self, FILM, Site, WAYS, download_path, file, path_of, sizes};
-use crate::support::{media, run};
+use crate::support::{abreast, media, run};
 
 mod playlists;
 
@@ -240,14 +240,14 @@ fn a_time_range_has_all_languages_in_step() {
 #[test]
 fn a_language_that_is_cut_is_missed() {
     let len = french(FRAGMENTED).metadata().unwrap().len();
-    for engine in ["splice", "ffmpeg"] {
+    abreast(2, ["splice", "ffmpeg"], |engine| {
         let (site, daemon) =
             (site(|french| french.fault(Fault::CutAt(len / 2))), ytdlp::daemon(""));
         let answer =
             get(&daemon, &site, &[("quality", "720"), ("lang", "all"), ("engine", engine)]);
         let is_visible = answer.head.status == 502 || answer.ending != Ending::Complete;
         assert!(is_visible, "{engine}: {} {:?}", answer.head.status, answer.ending);
-    }
+    });
 }
 
 #[test]

@@ -48,10 +48,32 @@ pub(crate) mod ytdlp;
 
 use std::fmt::Display;
 use std::process::{Child, Command, Output};
+use std::sync::Mutex;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// A bound that only a hang exceeds.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Does something for each item, for `count` of them at a time: most of them do nothing but wait.
+pub(crate) fn abreast<T: Send>(
+    count: usize,
+    items: impl IntoIterator<Item = T>,
+    work: impl Fn(T) + Sync,
+) {
+    let mut items: Vec<T> = items.into_iter().collect();
+    items.reverse();
+    let items = Mutex::new(items);
+    thread::scope(|scope| {
+        for _ in 0..count {
+            scope.spawn(|| {
+                while let Some(item) = { items.lock().unwrap().pop() } {
+                    work(item);
+                }
+            });
+        }
+    });
+}
 
 /// Runs a tool to its end; a missing one fails the test and says what to install.
 pub(crate) fn run(command: &mut Command) -> Output {

@@ -20,7 +20,7 @@ use crate::support::film::TRACKS;
 use crate::support::origin::Origin;
 use crate::support::resource::{Fault, Resource, WrongRange};
 use crate::support::spliced::{Film, as_it_is};
-use crate::support::{PATIENCE, media, number_from, webms};
+use crate::support::{PATIENCE, abreast, media, number_from, webms};
 
 /// Waits that pass while a test can wait, and are long for everything that is well.
 const SHORT: &str = "stall_timeout = \"5s\"\n";
@@ -36,7 +36,7 @@ fn a_look_that_fails_is_told_and_not_guessed() {
     let whole = TestSetup::new().whole().body;
     let status = |status| Fault::Status(status, vec![]);
     let faulty = |fault: Fault| move |track: &str| with_more(track).etag(ONE).fault(fault.clone());
-    type Becomes = Box<dyn Fn(&str) -> Resource>;
+    type Becomes = Box<dyn Fn(&str) -> Resource + Sync>;
     let cases: Vec<(&str, Becomes, u16, &str)> = vec![
         (
             "late",
@@ -73,23 +73,22 @@ fn a_look_that_fails_is_told_and_not_guessed() {
             "upstream-changed",
         ),
     ];
-    for (name, becomes, status, code) in cases {
-        for track in TRACKS {
-            // The sound is so short that what lies in front is passed over.
-            let is_found = (name, track) == ("all of it", "audio");
-            let (status, code) = if is_found { (200, "") } else { (status, code) };
-            let stage = TestSetup::of(&format!("{LOOPBACK}{SHORT}"), |name| {
-                if name == track { then(name, becomes(name)) } else { with_more(name).etag(ONE) }
-            });
-            let baseline = stage.daemon.baseline();
-            let answer = stage.ask("GET", "");
-            let seen = (answer.head.status, answer.ending);
-            assert_eq!(seen, (status, Ending::Complete), "{name} {track} {}", answer.code());
-            assert_eq!(answer.code(), code, "{name} {track}");
-            assert!(status != 200 || answer.body == whole, "{name} {track}");
-            stage.daemon.settles(&baseline, PATIENCE);
-        }
-    }
+    let looks = cases.iter().flat_map(|case| TRACKS.map(|track| (case, track)));
+    abreast(4, looks, |((name, becomes, status, code), track)| {
+        // The sound is so short that what lies in front is passed over.
+        let is_found = (*name, track) == ("all of it", "audio");
+        let (status, code) = if is_found { (200, "") } else { (*status, *code) };
+        let stage = TestSetup::of(&format!("{LOOPBACK}{SHORT}"), |name| {
+            if name == track { then(name, becomes(name)) } else { with_more(name).etag(ONE) }
+        });
+        let baseline = stage.daemon.baseline();
+        let answer = stage.ask("GET", "");
+        let seen = (answer.head.status, answer.ending);
+        assert_eq!(seen, (status, Ending::Complete), "{name} {track} {}", answer.code());
+        assert_eq!(answer.code(), code, "{name} {track}");
+        assert!(status != 200 || answer.body == whole, "{name} {track}");
+        stage.daemon.settles(&baseline, PATIENCE);
+    });
 }
 
 #[test]
